@@ -1,0 +1,46 @@
+"""Reading and resizing person crops: the one place that training, evaluation and the running application share.
+
+Colour order is RGB everywhere in ``reid``.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from reid.errors import DataError
+
+Image = npt.NDArray[np.uint8]
+
+
+def read_image(path: Path) -> Image:
+    """Decode one image file.
+
+    Returns:
+        RGB image, (h, w, 3) uint8.
+
+    Raises:
+        DataError: the file is absent or is not an image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)  # cv2.imread cannot open non-ASCII paths on Windows
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise DataError(f"{path}: not an image that can be decoded; remove it or fetch the file again")
+    return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
+
+
+def resize_crop(image: Image, size: tuple[int, int]) -> Image:
+    """Resize to ``size`` = (height, width), stretching, as the ReID literature does.
+
+    Area averaging when the crop shrinks, so that a large crop does not alias; bilinear when it grows.
+    """
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = image.shape[0] > height and image.shape[1] > width
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)

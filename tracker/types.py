@@ -1,0 +1,211 @@
+"""What crosses each boundary between stages: frozen records with arrays inside, validated once on construction."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Times = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Image = npt.NDArray[np.uint8]
+
+
+def expect_shape(name: str, array: npt.NDArray[np.generic], shape: tuple[int | None, ...]) -> None:
+    """Raise ValueError, naming both shapes, unless ``array`` has ``shape`` (None fits any length)."""
+    fits = len(array.shape) == len(shape) and all(s in (None, a) for a, s in zip(array.shape, shape, strict=True))
+    if not fits:
+        wanted = ", ".join("n" if s is None else str(s) for s in shape)
+        raise ValueError(f"{name}: expected shape ({wanted}), got {array.shape}")
+
+
+class TrackletKey(NamedTuple):
+    """A tracklet's name for life: its recording and its number there, from 1 in order of appearance."""
+
+    recording: str
+    track_id: int
+
+    def __str__(self) -> str:
+        return f"{self.recording}/{self.track_id}"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One video file of one camera.
+
+    Attributes:
+        name: unique in a run; names files and tracklets.
+        camera: what it was filmed with; several recordings may share a camera.
+        path: the file.
+        content: SHA-256 of the file, hexadecimal.
+        start_s: added to the file's own time line; seconds since the epoch where the clock is known.
+    """
+
+    name: str
+    camera: str
+    path: Path
+    content: str
+    start_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a recording.
+
+    Attributes:
+        index: the source's own frame number, 1-based, counting frames that could not be decoded or were not sampled.
+        time_s: presentation time plus the recording's ``start_s``.
+        image: (h, w, 3) uint8 BGR, upright.
+    """
+
+    index: int
+    time_s: float
+    image: Image
+
+
+@dataclass(frozen=True)
+class Detections:
+    """People found in one frame: xyxy (n, 4) float32 pixels within the picture, score (n,) float32 in 0..1."""
+
+    xyxy: Floats
+    score: Floats
+
+    def __post_init__(self) -> None:
+        expect_shape("xyxy", self.xyxy, (None, 4))
+        expect_shape("score", self.score, (len(self.xyxy),))
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @staticmethod
+    def empty() -> "Detections":
+        """No people."""
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Detections of one frame that belong to a track: track_id (n,) int64 and the detections, row by row."""
+
+    track_id: Integers
+    detections: Detections
+
+    def __post_init__(self) -> None:
+        expect_shape("track_id", self.track_id, (len(self.detections),))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One picture of a tracked person, kept because it is among the tracklet's best.
+
+    Attributes:
+        index: frame number as in ``Frame``.
+        quality: 0..1; see ``tracker.tracklets``.
+        jpeg: encoded picture, the box's own pixels.
+    """
+
+    index: int
+    quality: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Tracklet:
+    """One person followed without a break through one recording.
+
+    Attributes:
+        key: its name.
+        camera: of its recording.
+        index: (t,) int64 frame numbers, ascending.
+        time_s: (t,) float64 times of those frames.
+        xyxy: (t, 4) float32 boxes in pixels.
+        score: (t,) float32 detection confidences.
+        crops: the best pictures, in order of time; at least one.
+    """
+
+    key: TrackletKey
+    camera: str
+    index: Integers
+    time_s: Times
+    xyxy: Floats
+    score: Floats
+    crops: tuple[Crop, ...]
+
+    def __post_init__(self) -> None:
+        length = len(self.index)
+        expect_shape("index", self.index, (length,))
+        expect_shape("time_s", self.time_s, (length,))
+        expect_shape("xyxy", self.xyxy, (length, 4))
+        expect_shape("score", self.score, (length,))
+        if length == 0 or not self.crops:
+            raise ValueError(f"tracklet {self.key} has {length} boxes and {len(self.crops)} crops; needs one of each")
+
+    @property
+    def start_s(self) -> float:
+        """Time of the first box."""
+        return float(self.time_s[0])
+
+    @property
+    def end_s(self) -> float:
+        """Time of the last box."""
+        return float(self.time_s[-1])
+
+    @property
+    def quality(self) -> float:
+        """Mean quality of the kept crops, 0..1."""
+        return float(np.mean([crop.quality for crop in self.crops]))
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One unit vector per tracklet: keys m, vectors (m, d) float32, and the model that made them."""
+
+    keys: tuple[TrackletKey, ...]
+    vectors: Floats
+    model_id: str
+
+    def __post_init__(self) -> None:
+        expect_shape("vectors", self.vectors, (len(self.keys), None))
+        norms = np.linalg.norm(self.vectors, axis=1)
+        if not np.allclose(norms, 1, atol=1e-3):
+            raise ValueError(f"vectors: expected unit norms, got {norms.min():.3f} to {norms.max():.3f}")
+
+
+@dataclass(frozen=True)
+class Link:
+    """One merge of the linking: why two groups of tracklets were called the same person.
+
+    Attributes:
+        left, right: a member of each group, the pair nearest to each other.
+        distance: average cosine distance between the groups, 0..2, at which they merged.
+        nearest: cosine distance of the pair ``left``, ``right``.
+        probability: calibrated probability that the groups are one person, 0..1.
+    """
+
+    left: TrackletKey
+    right: TrackletKey
+    distance: float
+    nearest: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person.
+
+    Attributes:
+        id: from 1, in order of first appearance.
+        members: tracklets in order of time.
+        links: the merges that joined them, in order; one fewer than members.
+    """
+
+    id: int
+    members: tuple[TrackletKey, ...]
+    links: tuple[Link, ...]
+
+    @property
+    def probability(self) -> float:
+        """How sure it is that all members are one person: its weakest link's probability; 1 for a single tracklet."""
+        return min((link.probability for link in self.links), default=1.0)

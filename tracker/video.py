@@ -1,0 +1,282 @@
+"""Reading and writing video with PyAV: true timestamps, upright pictures, bounded memory, damage survived."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from tracker.errors import RunError, VideoError
+from tracker.types import Frame, Image
+
+# Formats whose clock starts anywhere (broadcast time); the others' time lines start at their own zero.
+_BROADCAST_FORMATS = {"mpegts", "mpeg", "mpegtsraw"}
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file says of itself before decoding.
+
+    Attributes:
+        codec: of the video stream, as FFmpeg names it.
+        width, height: of the upright picture in pixels.
+        frames: as declared, or estimated from duration and rate; 0 where neither is known.
+        rate: average frames per second; 0 where unknown.
+        duration_s: 0 where unknown.
+    """
+
+    codec: str
+    width: int
+    height: int
+    frames: int
+    rate: float
+    duration_s: float
+
+
+class VideoReader:
+    """Frames of one file in order, by their true timestamps.
+
+    Times are the file's own presentation times (variable frame rate and a video stream that starts late are kept)
+    plus ``start_s``. MPEG transport and program streams, whose clocks start anywhere, count from their first moment.
+    Packets that cannot be decoded are skipped and counted in ``lost``.
+
+    Args:
+        path: the file.
+        start_s: added to every time.
+        fps: sample at most this many frames a second; None takes all.
+
+    Raises:
+        VideoError: the file is absent, empty, not a video, or has no video stream.
+    """
+
+    def __init__(self, path: Path, start_s: float = 0.0, fps: float | None = None) -> None:
+        self.path = path
+        self.start_s = start_s
+        self.fps = fps
+        self.decoded = 0
+        self.lost = 0
+        self._container = _open(path)
+        self._stream = self._video_stream()
+        self.info = self._describe()
+
+    def _video_stream(self) -> VideoStream:
+        for stream in self._container.streams.video:
+            if not stream.disposition & av.stream.Disposition.attached_pic:
+                stream.thread_type = "AUTO"
+                return stream
+        held = ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
+        self._container.close()
+        raise VideoError(f"{self.path}: no video in it (it holds {held}); give a file with a video stream")
+
+    def _describe(self) -> VideoInfo:
+        stream, container = self._stream, self._container
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        duration = 0.0
+        if stream.duration and stream.time_base:
+            duration = float(stream.duration * stream.time_base)
+        elif container.duration:
+            duration = container.duration / av.time_base
+        frames = stream.frames or round(duration * rate)
+        return VideoInfo(stream.codec_context.name, stream.width, stream.height, frames, rate, duration)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode from the beginning; one pass per reader.
+
+        Raises:
+            VideoError: not one frame could be decoded.
+        """
+        origin = 0.0
+        if self._container.format.name in _BROADCAST_FORMATS and self._container.start_time is not None:
+            origin = self._container.start_time / av.time_base
+        step = 1 / self.info.rate if self.info.rate else 0.04
+        previous = due = -float("inf")
+        for picture in self._pictures():
+            time_s = picture.time - origin if picture.time is not None else previous + step
+            if time_s <= previous:  # a broken clock must not run backwards
+                time_s = previous + step
+            if previous == -float("inf") and picture.time is None:
+                time_s = 0.0
+            previous = time_s
+            if self.fps is not None:
+                if time_s < due - 1e-6:
+                    continue
+                due = time_s + 1 / self.fps if due == -float("inf") else _next_due(due, time_s, 1 / self.fps)
+            yield Frame(self.decoded + self.lost, time_s + self.start_s, upright(picture))
+        self.close()
+        if not self.decoded:
+            raise VideoError(f"{self.path}: no frame can be decoded ({self.info.codec}); copy the file again")
+        if self._stream.frames:  # a file cut short still declares all its frames
+            self.lost = max(self.lost, self._stream.frames - self.decoded)
+
+    def _pictures(self) -> Iterator[VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError):  # the container ends in rubble
+                packet = None
+            try:
+                pictures = self._stream.codec_context.decode(packet)
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.lost += 1
+                continue
+            for picture in pictures:
+                self.decoded += 1
+                yield picture
+            if packet is None:
+                return
+
+    def close(self) -> None:
+        """Release the file; iterating to the end does it too."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        if path.stat().st_size == 0:
+            raise VideoError(f"{path}: the file is empty; copy it again")
+        container = av.open(str(path), metadata_errors="replace")
+    except FileNotFoundError:
+        raise VideoError(f"{path}: no such file; check the path") from None
+    except av.error.InvalidDataError:
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                raise VideoError(
+                    f"{path}: an MP4 without its index (moov), cut off while it was written or copied; copy it again"
+                    " or rebuild the index with a repair tool"
+                ) from None
+        raise VideoError(f"{path}: not a video that can be read; check that it is the right file") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be opened ({error.strerror}); check the file and its permissions") from None
+    return cast(InputContainer, container)
+
+
+def _next_due(due: float, time_s: float, period: float) -> float:
+    """The first sampling instant after ``time_s`` on the grid that starts at the first frame."""
+    return due + period * (int((time_s + 1e-6 - due) / period) + 1)
+
+
+def upright(picture: VideoFrame) -> Image:
+    """Convert to (h, w, 3) BGR, turned as the file's display matrix says."""
+    image = picture.to_ndarray(format="bgr24")
+    turns = round(picture.rotation / 90) % 4
+    return cast(Image, np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
+
+
+def read_ahead(frames: Iterator[Frame], depth: int = 32) -> Iterator[Frame]:
+    """Run ``frames`` in a thread, at most ``depth`` frames ahead of their use; errors arrive in order.
+
+    Closing the returned generator stops the thread.
+    """
+    buffer: queue.Queue[Frame | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: Frame | BaseException | None) -> bool:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                buffer.put(item, timeout=0.1)
+                return True
+        return False
+
+    def fill() -> None:
+        try:
+            for frame in frames:
+                if not put(frame):
+                    return
+            put(None)
+        except BaseException as error:  # handed to the reading thread, which raises it
+            put(error)
+
+    thread = threading.Thread(target=fill, name="decode", daemon=True)
+    thread.start()
+    try:
+        while (item := buffer.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+class VideoWriter:
+    """An H.264 MP4 that browsers play, written beside its final name and moved there when closed without an error.
+
+    Args:
+        path: of the finished file.
+        width, height: of the pictures; odd sizes are padded by one pixel, as 4:2:0 colour needs.
+        rate: nominal frames per second; true times come with each frame.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+
+    TICKS = 90_000  # a second; fine enough for any frame rate
+
+    def __init__(self, path: Path, width: int, height: int, rate: float) -> None:
+        self.path = path
+        self._partial = path.with_suffix(".partial")
+        self._pad = (height % 2, width % 2)
+        self._last = -1
+        try:
+            self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+        nominal = Fraction(rate or 25).limit_denominator(1001)
+        self._stream = self._container.add_stream("libx264", rate=nominal, options={"crf": "23", "preset": "veryfast"})
+        self._stream.width, self._stream.height = width + self._pad[1], height + self._pad[0]
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, self.TICKS)
+
+    def write(self, image: Image, time_s: float) -> None:
+        """Add a picture, (height, width, 3) uint8 BGR, shown at ``time_s`` seconds from the start."""
+        if any(self._pad):
+            image = cv2.copyMakeBorder(image, 0, self._pad[0], 0, self._pad[1], cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+        picture.time_base = Fraction(1, self.TICKS)
+        picture.pts = self._last = max(round(time_s * self.TICKS), self._last + 1)
+        self._mux(picture)
+
+    def _mux(self, picture: VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(picture))
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}); free some disk space") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._mux(None)
+        with contextlib.suppress(OSError):
+            self._container.close()
+        if kind is None:
+            self._partial.replace(self.path)
+        else:
+            self._partial.unlink(missing_ok=True)
