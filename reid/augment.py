@@ -57,7 +57,7 @@ def colour(image: Image, rng: np.random.Generator) -> Image:
     pixels = grey + (pixels - grey) * rng.uniform(0.7, 1.3)
     pixels = (pixels - 128) * rng.uniform(0.7, 1.3) + 128
     pixels *= rng.uniform(0.7, 1.3) * rng.uniform(0.92, 1.08, 3).astype(np.float32)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(pixels, 0, 255), np.uint8)
 
 
 def erased(image: Image, rng: np.random.Generator) -> Image:

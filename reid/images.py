@@ -27,10 +27,16 @@ def read_image(path: Path) -> Image:
         data = np.fromfile(path, np.uint8)  # cv2.imread cannot open non-ASCII paths on Windows
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    image = decode_image(data)
     if image is None:
         raise DataError(f"{path}: not an image that can be decoded; remove it or fetch the file again")
-    return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
+    return image
+
+
+def decode_image(data: npt.NDArray[np.uint8]) -> Image | None:
+    """Decode an encoded image's bytes, (n,) uint8, to RGB (h, w, 3) uint8; None where they are no image."""
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    return None if image is None else np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 
 def resize_crop(image: Image, size: tuple[int, int]) -> Image:

@@ -38,7 +38,7 @@ class EmbeddingModel(nn.Module):
         super().__init__()
         if backbone not in BACKBONES:
             raise BadInputError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
-        self.config = {"backbone": backbone, "dim": dim, "size": list(size)}
+        self.config: dict[str, Any] = {"backbone": backbone, "dim": dim, "size": list(size)}
         self.size = size
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255)
@@ -72,9 +72,8 @@ class EmbeddingModel(nn.Module):
 
 def save_model(model: EmbeddingModel, path: Path, **extra: Any) -> None:
     """Write weights and configuration atomically; ``extra`` (optimiser state, epoch, ...) travels along."""
-    state = {name: tensor for name, tensor in model.state_dict().items()}
     partial = path.with_suffix(".partial")
-    torch.save({"config": model.config, "state": state, **extra}, partial)
+    torch.save({"config": model.config, "state": dict(model.state_dict()), **extra}, partial)
     partial.replace(path)
 
 
@@ -90,7 +89,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint["config"], checkpoint["state"]
     except Exception as error:  # torch raises a dozen types for a file that is not a checkpoint
-        raise ModelError(f"{path}: not a reidtrack checkpoint ({type(error).__name__}); give last.pt of a training")
+        raise ModelError(
+            f"{path}: not a reidtrack checkpoint ({type(error).__name__}); give last.pt of a training"
+        ) from None
     return cast(dict[str, Any], checkpoint)
 
 

@@ -17,7 +17,8 @@ def pk_batches(labels: Indices, p: int, k: int, seed: tuple[int, ...]) -> list[I
 
     Args:
         labels: (n,) identity of each image.
-        p, k: identities a batch, images an identity; k at least 2.
+        p: identities a batch.
+        k: images an identity, at least 2.
         seed: the same seed gives the same epoch; pass (seed, epoch).
 
     Returns:

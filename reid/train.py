@@ -167,7 +167,7 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
                 for term in recipe.losses
             }
             optimizer.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()
+            torch.autograd.backward(torch.stack(list(terms.values())).sum())
             optimizer.step()
 
             seen += len(indices)

@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -171,7 +171,7 @@ def _open(path: Path) -> InputContainer:
         raise VideoError(f"{path}: not a video that can be read; check that it is the right file") from None
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot be opened ({error.strerror}); check the file and its permissions") from None
-    return cast(InputContainer, container)
+    return container
 
 
 def _next_due(due: float, time_s: float, period: float) -> float:
@@ -186,7 +186,7 @@ def upright(picture: VideoFrame) -> Image:
     return cast(Image, np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
 
 
-def read_ahead(frames: Iterator[Frame], depth: int = 32) -> Iterator[Frame]:
+def read_ahead(frames: Iterator[Frame], depth: int = 32) -> Generator[Frame]:
     """Run ``frames`` in a thread, at most ``depth`` frames ahead of their use; errors arrive in order.
 
     Closing the returned generator stops the thread.

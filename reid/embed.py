@@ -1,0 +1,180 @@
+"""Crops to vectors at run time: ONNX Runtime and one exported file, without PyTorch.
+
+An embedder file takes ``crops`` (n, h, w, 3) uint8 RGB, n, h and w free, and gives ``vectors`` (n, dim) float32 of unit
+norm; preprocessing is inside. Its metadata (``Card``) says what it is. ``reidtrack export`` makes such files.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reid.calibration import Calibration
+from reid.errors import ModelError
+from reid.images import Image, resize_crop
+from reid.runtime import open_session
+
+INPUT, OUTPUT = "crops", "vectors"
+FORMAT = "1"
+_PREFIX = "reidtrack."
+
+EMBEDDERS: dict[str, Path] = {
+    "osnet_ibn_x0_25": Path(__file__).parent / "weights" / "osnet_ibn_x0_25.onnx",
+}
+DEFAULT_EMBEDDER = "osnet_ibn_x0_25"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an embedder file says of itself, in its ONNX metadata.
+
+    Attributes:
+        backbone: name in ``reid.backbones.BACKBONES``.
+        size: (height, width) that the network works at.
+        training_data: what it was trained on, in words.
+        weights_sha256: of the checkpoint file it was exported from, hexadecimal.
+        calibration: how to read its similarities; None where it was never measured.
+    """
+
+    backbone: str
+    size: tuple[int, int]
+    training_data: str
+    weights_sha256: str
+    calibration: Calibration | None = None
+
+    def to_metadata(self) -> dict[str, str]:
+        """As ONNX ``metadata_props``, keys starting with ``reidtrack.``."""
+        entries = {
+            "format": FORMAT,
+            "backbone": self.backbone,
+            "size": f"{self.size[0]}x{self.size[1]}",
+            "training_data": self.training_data,
+            "weights_sha256": self.weights_sha256,
+        }
+        if self.calibration is not None:
+            entries["calibration"] = self.calibration.to_json()
+        return {_PREFIX + key: value for key, value in entries.items()}
+
+    @staticmethod
+    def from_metadata(metadata: Mapping[str, str]) -> "Card":
+        """Read what ``to_metadata`` wrote.
+
+        Raises:
+            ValueError: naming every key that is missing, or the one that cannot be read.
+        """
+        missing = [
+            _PREFIX + key
+            for key in ("format", "backbone", "size", "training_data", "weights_sha256")
+            if _PREFIX + key not in metadata
+        ]
+        if missing:
+            raise ValueError(f"no metadata {', '.join(missing)}")
+        entries = {key.removeprefix(_PREFIX): value for key, value in metadata.items()}
+        if entries["format"] != FORMAT:
+            raise ValueError(f"format {entries['format']!r} where this reidtrack reads {FORMAT!r}")
+        height, cross, width = entries["size"].partition("x")
+        if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+            raise ValueError(f"size {entries['size']!r}, expected HEIGHTxWIDTH such as 192x96")
+        return Card(
+            backbone=entries["backbone"],
+            size=(int(height), int(width)),
+            training_data=entries["training_data"],
+            weights_sha256=entries["weights_sha256"],
+            calibration=Calibration.from_json(entries["calibration"]) if "calibration" in entries else None,
+        )
+
+
+class Embedder:
+    """A file that turns person crops into vectors.
+
+    Args:
+        model: a name in ``EMBEDDERS`` or the path of an exported file.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: of the CPU that share one operator; 0 for one per core.
+
+    Attributes:
+        path: the file.
+        model_id: backbone and the first 12 hexadecimal digits of the file's SHA-256. Vectors compare only to vectors
+            of the same model.
+        dim: length of the vectors.
+        size: (height, width) that crops are resized to.
+        card: all that the file says of itself.
+        calibration: similarity to probability; None where the file has none.
+        threshold: default cosine distance of average linkage, 0..2; None where the file has no calibration.
+
+    Raises:
+        ModelError: the file is absent, is no ONNX model, or is not an embedder's.
+        BadInputError: the device is malformed, or was asked for by name and does not work.
+    """
+
+    def __init__(self, model: str | Path = DEFAULT_EMBEDDER, device: str = "auto", threads: int = 0) -> None:
+        self.path = find_embedder(model)
+        self._session = open_session(self.path, device, threads)
+        try:
+            self.dim = _check_graph(self._session.get_inputs(), self._session.get_outputs())
+            self.card = Card.from_metadata(self._session.get_modelmeta().custom_metadata_map)
+        except ValueError as error:
+            raise ModelError(f"{self.path}: not an embedder ({error}); make one with `reidtrack export`") from None
+        self.size = self.card.size
+        self.calibration = self.card.calibration
+        self.threshold = self.calibration.threshold if self.calibration else None
+        with self.path.open("rb") as file:
+            self.model_id = f"{self.card.backbone}-{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+
+    def __call__(self, crops: Sequence[Image], batch: int = 32) -> npt.NDArray[np.float32]:
+        """Embed crops, in order.
+
+        Args:
+            crops: n RGB uint8 images (h, w, 3), of any sizes.
+            batch: crops that go through the network at a time, at least 1.
+
+        Returns:
+            (n, dim) float32, unit norm.
+
+        Raises:
+            ValueError: a crop has another shape or dtype, or is empty.
+        """
+        if batch < 1:
+            raise ValueError(f"batch: expected at least 1, got {batch}")
+        vectors = np.empty((len(crops), self.dim), np.float32)
+        for start in range(0, len(crops), batch):
+            stop = min(start + batch, len(crops))
+            images = np.stack([self._resized(crops[i], i) for i in range(start, stop)])
+            vectors[start:stop] = self._session.run([OUTPUT], {INPUT: images})[0]
+        return vectors
+
+    def _resized(self, crop: Image, number: int) -> Image:
+        if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
+            raise ValueError(f"crop {number}: expected (h, w, 3) uint8, got {crop.shape} {crop.dtype}")
+        return resize_crop(crop, self.size)
+
+
+def find_embedder(model: str | Path) -> Path:
+    """The file of a name in ``EMBEDDERS``, or the path itself.
+
+    Raises:
+        ModelError: there is no such file.
+    """
+    shipped = EMBEDDERS.get(str(model))
+    if shipped is not None and not shipped.is_file():
+        raise ModelError(f"{shipped}: the shipped embedder is missing; reinstall reidtrack or give an exported .onnx")
+    path = shipped or Path(model)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such embedder; give an exported .onnx file or one of {', '.join(EMBEDDERS)}")
+    return path
+
+
+def _check_graph(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Length of the vectors; ValueError names what the graph lacks."""
+    taken = [(node.name, node.type, tuple(node.shape)) for node in inputs]
+    given = [(node.name, node.type, tuple(node.shape)) for node in outputs]
+    if len(taken) != 1 or taken[0][:2] != (INPUT, "tensor(uint8)") or len(taken[0][2]) != 4 or taken[0][2][3] != 3:
+        raise ValueError(f"no input {INPUT} (n, h, w, 3) uint8")
+    shape = next((s for name, kind, s in given if (name, kind) == (OUTPUT, "tensor(float)")), ())
+    if len(shape) != 2 or not isinstance(shape[1], int):
+        raise ValueError(f"no output {OUTPUT} (n, dim) float32")
+    return int(shape[1])

@@ -1,0 +1,173 @@
+"""Where networks run: the one place that chooses a device and opens an ONNX Runtime session.
+
+ONNX Runtime's GPU build lists CUDA and TensorRT as available on machines without a GPU and logs red errors when they
+are then asked for; so the driver is asked first, and only providers that can work are named.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from reid.errors import BadInputError, ModelError
+
+_log = logging.getLogger(__name__)
+
+Provider = str | tuple[str, dict[str, str]]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+# TensorRT builds an engine for minutes at the first batch of each new shape; so it is a user's own choice.
+TENSORRT_SWITCH = "REIDTRACK_TENSORRT"
+_TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
+_ERRORS_ONLY = 3  # ONNX Runtime's log severity
+_REMEDY = "install onnxruntime-gpu[cuda,cudnn] and no onnxruntime beside it, or choose device cpu"
+
+
+def providers(device: str, available: Sequence[str] | None = None) -> list[Provider]:
+    """ONNX Runtime providers for a device, best first, the CPU always last.
+
+    Args:
+        device: ``auto`` (the first CUDA device where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+        available: names of the providers that ONNX Runtime was built with; None asks it.
+
+    Returns:
+        Names, or (name, options), as ``onnxruntime.InferenceSession`` takes them: TensorRT (only where the environment
+        variable REIDTRACK_TENSORRT is 1), CUDA, CPU.
+
+    Raises:
+        BadInputError: the device is malformed, is not on this machine, or ONNX Runtime was built without CUDA; or
+            TensorRT is switched on and its library does not load.
+    """
+    names = onnxruntime.get_available_providers() if available is None else available
+    chosen = _choose(device, cuda_device_count() if device != "cpu" else 0)
+    if chosen == "cpu":
+        return [CPU]
+    if CUDA not in names:
+        if device == "auto":
+            return [CPU]
+        raise BadInputError(f"device {device!r}: this ONNX Runtime has no CUDA; {_REMEDY}")
+    number = chosen.partition(":")[2]
+    # The default search times every convolution algorithm anew for each batch size.
+    found: list[Provider] = [(CUDA, {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+    if os.environ.get(TENSORRT_SWITCH) == "1":
+        if TENSORRT not in names or not _load_tensorrt():
+            raise BadInputError(
+                f"{TENSORRT_SWITCH} is 1 but TensorRT does not load; pip install 'tensorrt-cu13>=10.13,<11' or unset it"
+            )
+        found.insert(0, (TENSORRT, {"device_id": number}))
+    return found
+
+
+def open_session(model: Path | bytes, device: str = "auto", threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open an ONNX model on a device.
+
+    With ``auto``, a CUDA device that ONNX Runtime cannot use is logged as a warning and the CPU is used instead.
+
+    Args:
+        model: a file, or a file's content.
+        device: as in ``providers``.
+        threads: threads that share one operator; 0 for one per core.
+
+    Raises:
+        ModelError: the file is absent, or is not an ONNX model that ONNX Runtime can run.
+        BadInputError: as ``providers``; or CUDA was asked for by name and does not load.
+    """
+    name = "model" if isinstance(model, bytes) else str(model)
+    if isinstance(model, Path) and not model.is_file():
+        raise ModelError(f"{name}: no such model; check the path")
+    wanted = providers(device)
+    if wanted == [CPU]:
+        return _create(model, name, wanted, threads)
+    with contextlib.redirect_stdout(sys.stderr):  # preload_dlls prints what it cannot load
+        onnxruntime.preload_dlls()
+    problem = "its CUDA libraries do not load"
+    try:
+        session = _create(model, name, wanted, threads)
+        if session.get_providers()[0] != CPU:
+            return session
+    except ModelError as error:
+        problem = str(error)
+        session = _create(model, name, [CPU], threads)  # a file that the CPU cannot open either is the file's fault
+    if device != "auto":
+        raise BadInputError(f"device {device!r}: ONNX Runtime cannot use it ({problem}); {_REMEDY}")
+    _log.warning("ONNX Runtime cannot use the CUDA device (%s); running on the CPU. To use it, %s", problem, _REMEDY)
+    return session
+
+
+def resolve_device(device: str) -> str:
+    """``cpu`` or ``cuda:N`` for what PyTorch runs: the device that ``auto`` or ``cuda`` means on this machine.
+
+    Imports torch: whether a GPU serves depends on how torch was built.
+
+    Raises:
+        BadInputError: the device is malformed or PyTorch cannot use it.
+    """
+    import torch
+
+    return _choose(device, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+
+
+def cuda_device_count() -> int:
+    """CUDA devices that the driver shows to this process (it heeds CUDA_VISIBLE_DEVICES); 0 without a driver.
+
+    As any first use of CUDA, this rules out using CUDA in children that are forked later; start them by spawn.
+    """
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        succeeded = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):  # no such library, or one that is not the driver
+        return 0
+    return count.value if succeeded else 0
+
+
+def _choose(device: str, count: int) -> str:
+    """``cpu`` or ``cuda:N`` on a machine with ``count`` CUDA devices."""
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", device)
+    if match is None:
+        raise BadInputError(f"device {device!r} is unknown; write auto, cpu, cuda or, for the second GPU, cuda:1")
+    if device == "cpu" or (device == "auto" and count == 0):
+        return "cpu"
+    number = int(match[1] or 0)
+    if number >= count:
+        raise BadInputError(f"device {device!r}: this machine shows {count} CUDA devices; choose auto or cpu")
+    return f"cuda:{number}"
+
+
+def _create(model: Path | bytes, name: str, wanted: list[Provider], threads: int) -> onnxruntime.InferenceSession:
+    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    source = model if isinstance(model, bytes) else str(model)
+    try:  # without enable_fallback=0, a failure is printed to stdout and quietly retried on the CPU
+        return onnxruntime.InferenceSession(source, options, providers=wanted, enable_fallback=0)
+    except Exception as error:  # a dozen unrelated types, one for each status code
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"{name}: not an ONNX model that can be run ({reason}); give one made by `reidtrack export`"
+        ) from None
+
+
+def _load_tensorrt() -> bool:
+    """Load TensorRT's libraries, from the system or from the pip package, which is on no search path."""
+    folder = Path()
+    spec = importlib.util.find_spec("tensorrt_libs")
+    if spec is not None and spec.submodule_search_locations:
+        folder = Path(spec.submodule_search_locations[0])
+    try:
+        for library in _TENSORRT_LIBRARIES:
+            ctypes.CDLL(str(folder / library), mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True

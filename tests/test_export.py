@@ -1,0 +1,154 @@
+import copy
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+import export.onnx
+from export.onnx import export_onnx
+from export.parity import check_parity
+from reid.calibration import Calibration
+from reid.embed import Embedder
+from reid.errors import BadInputError, ModelError
+from reid.model import EmbeddingModel, save_model
+
+# One worker: the export takes seconds and several tests look at its result.
+pytestmark = pytest.mark.xdist_group("export")
+
+CALIBRATION = Calibration(20.0, -9.0, 0.55)
+
+
+def shaken(model, seed=1):
+    """Move the norms' statistics and scales from their initial values: folding them must show if it is wrong."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+        if isinstance(module, torch.nn.InstanceNorm2d):
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+            module.bias.data.normal_(0, 0.2, generator=generator)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(network, checkpoint, exported file, lines reported)."""
+    folder = tmp_path_factory.mktemp("export")
+    torch.manual_seed(0)
+    model = shaken(EmbeddingModel("osnet_ibn_x0_25", 32, identities=5, size=(64, 32)))
+    save_model(model, folder / "last.pt", epoch=1)
+    lines = []
+    out = export_onnx(folder / "last.pt", folder / "new" / "a.onnx", "four colours", CALIBRATION, lines.append)
+    return model, folder / "last.pt", out, lines
+
+
+def test_the_file_is_an_embedder(made):
+    _, checkpoint, out, lines = made
+    embedder = Embedder(out, "cpu")
+    assert (embedder.dim, embedder.size, embedder.threshold) == (32, (64, 32), 0.55)
+    assert embedder.card.backbone == "osnet_ibn_x0_25"
+    assert embedder.card.training_data == "four colours"
+    assert embedder.card.weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert embedder.calibration == CALIBRATION
+    assert "lowest cosine" in lines[-1]
+
+
+def test_the_file_holds_nothing_of_the_machine_and_no_classifier(made):
+    content = made[2].read_bytes()
+    assert b"stack_trace" not in content
+    assert b".py" not in content
+    assert b"classifier" not in content
+    assert [path.name for path in made[2].parent.iterdir()] == ["a.onnx"]
+
+
+def test_vectors_equal_the_network(made):
+    model, _, out, _ = made
+    rng = np.random.default_rng(0)
+    crops = [rng.integers(0, 256, (64, 32, 3), dtype=np.uint8) for _ in range(5)]
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(np.stack(crops))).numpy()
+    assert Embedder(out, "cpu")(crops, batch=2) == pytest.approx(expected, abs=1e-4)
+
+
+def test_parity_passes_the_network_it_came_from(made):
+    report = check_parity(made[0], made[2])
+    assert report.cosine > 0.99999
+    assert report.difference < 1e-3
+    names = [check.name for check in report.checks]
+    assert {"batch of 1", "batch of 2", "batch of 7", "batch of 32", "noise 1x1", "ramp 301x149", "black"} <= set(names)
+
+
+def test_parity_fails_another_network(made):
+    model = copy.deepcopy(made[0])
+    model.linear.bias.data += 0.5
+    with pytest.raises(ModelError, match=r"a.onnx: parity check 'batch of 1' failed, cosine"):
+        check_parity(model, made[2])
+
+
+def test_parity_fails_on_nan(made):
+    model = copy.deepcopy(made[0])
+    model.linear.bias.data[0] = torch.nan
+    with pytest.raises(ModelError, match="cosine nan"):
+        check_parity(model, made[2])
+
+
+def test_parity_fails_another_length(made):
+    with pytest.raises(ModelError, match=r"vectors \(1, 32\) where \(1, 16\)"):
+        check_parity(EmbeddingModel("osnet_ibn_x0_25", 16, size=(64, 32)).eval(), made[2])
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_parity_fails_vectors_off_unit_norm(made, scale):
+    class Scaled(torch.nn.Module):
+        size = made[0].size
+
+        def forward(self, crops):
+            return made[0](crops) * scale
+
+    with pytest.raises(ModelError, match="parity check"):
+        check_parity(Scaled(), made[2])
+
+
+def test_a_failed_check_leaves_what_was_there(made, monkeypatch, tmp_path):
+    _, checkpoint, good, _ = made
+    out = tmp_path / "a.onnx"
+    out.write_bytes(b"the last good one")
+    monkeypatch.setattr(export.onnx, "onnx_graph", lambda model: export.onnx.onnx.load(good))
+
+    def failing(model, path):
+        raise ModelError("parity check 'black' failed")
+
+    monkeypatch.setattr(export.onnx, "check_parity", failing)
+    with pytest.raises(ModelError, match="'black' failed"):
+        export_onnx(checkpoint, out, "colours")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    assert out.read_bytes() == b"the last good one"
+
+
+def test_without_calibration_the_file_has_none(made, monkeypatch, tmp_path):
+    _, checkpoint, good, _ = made
+
+    def bare(model):
+        graph = export.onnx.onnx.load(good)
+        del graph.metadata_props[:]
+        return graph
+
+    monkeypatch.setattr(export.onnx, "onnx_graph", bare)
+    out = export_onnx(checkpoint, tmp_path / "a.onnx", "colours")
+    assert Embedder(out, "cpu").calibration is None
+
+
+def test_what_cannot_be_exported(made, tmp_path):
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        export_onnx(tmp_path / "absent.pt", tmp_path / "a.onnx", "colours")
+    (tmp_path / "text.pt").write_text("not a checkpoint")
+    with pytest.raises(ModelError, match="not a reidtrack checkpoint"):
+        export_onnx(tmp_path / "text.pt", tmp_path / "a.onnx", "colours")
+    with pytest.raises(BadInputError, match="is a folder"):
+        export_onnx(made[1], tmp_path, "colours")
+    with pytest.raises(BadInputError, match="cannot be written"):
+        export_onnx(made[1], tmp_path / "text.pt" / "a.onnx", "colours")
+    assert [path.name for path in tmp_path.iterdir()] == ["text.pt"]

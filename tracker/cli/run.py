@@ -1,0 +1,111 @@
+"""``reidtrack run``: the main job."""
+
+from pathlib import Path
+
+import click
+
+from reid.embed import DEFAULT_EMBEDDER
+from tracker.associate import DEFAULT_TRACKER, TRACKERS
+from tracker.cli import ManyValues
+from tracker.detect import DEFAULT_DETECTOR
+
+
+@click.command(cls=ManyValues)
+@click.option("--videos", multiple=True, required=True, metavar="PATH...", help="Files, folders or patterns.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="reidtrack-out", show_default=True, help="Run directory."
+)
+@click.option(
+    "--detector", default=DEFAULT_DETECTOR, show_default=True, help="An ultralytics model name, or a .pt or .onnx file."
+)
+@click.option("--tracker", default=DEFAULT_TRACKER, show_default=True, help=f"One of {', '.join(TRACKERS)}.")
+@click.option(
+    "--embedder",
+    default=DEFAULT_EMBEDDER,
+    show_default=True,
+    help="A shipped model's name, or an .onnx file made by `reidtrack export`.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--fps", default="native", show_default=True, help="Frames a second to look at: native, or a number.")
+@click.option(
+    "--cameras", multiple=True, metavar="NAME...", help="Camera names, one per recording. [default: file names]"
+)
+@click.option(
+    "--start-times",
+    multiple=True,
+    metavar="TIME...",
+    help="When each recording starts: clock times (2026-03-01T22:15:00, UTC unless it says otherwise) or seconds.",
+)
+@click.option("--render", is_flag=True, help="Also write a video per camera with boxes and identities.")
+@click.option(
+    "--threshold",
+    type=float,
+    help="Link tracklets up to this average cosine distance; higher joins more. [default: the embedder's own]",
+)
+def run(
+    videos: tuple[str, ...],
+    out: Path,
+    detector: str,
+    tracker: str,
+    embedder: str,
+    device: str,
+    fps: str,
+    cameras: tuple[str, ...],
+    start_times: tuple[str, ...],
+    render: bool,
+    threshold: float | None,
+) -> int:
+    r"""Who is on these recordings, and who is the same person from camera to camera.
+
+    \b
+    reidtrack run --videos cam1.mp4 cam2.mp4
+    reidtrack run --videos recordings/ --fps 5 --out monday --render
+
+    Prints a table of identities; the run directory holds the report (report.html), tracks, crops and tables. The same
+    command continues after an interruption; naming more recordings later adds them.
+    """
+    from tracker.cli.show import identity_table
+    from tracker.pipeline import RunOptions
+    from tracker.pipeline import run as run_pipeline
+    from tracker.progress import Progress
+    from tracker.recordings import expand, parse_starts
+
+    paths = expand(videos)
+    starts, absolute = parse_starts(start_times, len(paths))
+    options = RunOptions(
+        videos=tuple(paths),
+        out=out,
+        detector=detector,
+        tracker=tracker,
+        embedder=embedder,
+        device=device,
+        fps=parse_fps(fps),
+        cameras=cameras,
+        starts=tuple(starts),
+        absolute=absolute,
+        render=render,
+        threshold=threshold,
+    )
+    progress = Progress()
+    result = run_pipeline(options, progress)
+    click.echo(identity_table(result.sightings, absolute=result.absolute))
+    for warning in result.warnings:
+        progress.note(f"warning: {warning}")
+    if result.failed:
+        progress.note(f"error: {len(result.failed)} of {len(paths)} recordings could not be read; the others are done")
+    progress.note(f"report: {out / 'report.html'}")
+    return 1 if result.failed else 0
+
+
+def parse_fps(text: str) -> float | None:
+    """The sample rate: None for ``native``.
+
+    >>> parse_fps("native"), parse_fps("7.5")
+    (None, 7.5)
+    """
+    if text == "native":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(f"--fps: {text!r} is neither native nor a number") from None

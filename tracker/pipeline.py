@@ -1,0 +1,332 @@
+"""The main job, straight through: recordings in, a run directory out."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from reid.calibration import Calibration
+from reid.embed import DEFAULT_EMBEDDER, Embedder
+from reid.errors import BadInputError, ModelError
+from reid.runtime import resolve_device
+from tracker import outputs
+from tracker.associate import DEFAULT_TRACKER, TRACKERS
+from tracker.detect import DEFAULT_DETECTOR, YoloDetector, detector_id
+from tracker.embed import POOLING, EmbeddingJob, embed_recordings
+from tracker.errors import VideoError
+from tracker.files import digest, sha256
+from tracker.link import link
+from tracker.manifest import FORMAT, check_claim, known_contents, now, package_versions, write_manifest
+from tracker.progress import Progress
+from tracker.recordings import names_for
+from tracker.stages import TrackingFacts, read_embeddings, read_tracklets, tracking_facts
+from tracker.store import Sighting, sightings, stack_embeddings
+from tracker.track import TrackingJob, track_recording
+from tracker.tracklets import CROPS
+from tracker.types import Floats, Recording, Tracklet
+from tracker.video import VideoReader
+
+STAGES_VERSION = 1  # raise it when a stage's result changes for the same inputs: old files are then made again
+DEFAULT_OUT = Path("reidtrack-out")
+STAGES = "stages"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user asked for; the command line's options, one to one.
+
+    Attributes:
+        videos: files, one recording each.
+        out: the run directory.
+        detector: see ``tracker.detect.find_weights``.
+        tracker: a name in ``TRACKERS``.
+        embedder: a shipped name or an ONNX file made by ``reidtrack export``.
+        device: "auto", "cpu" or "cuda:N".
+        fps: frames a second to look at; None takes every frame.
+        cameras: names, one per video; empty takes the files' names.
+        starts: seconds added to each recording's clock; empty adds none.
+        absolute: whether times are then seconds since the epoch.
+        render: also write a video per recording with boxes and identities.
+        threshold: largest average cosine distance at which tracklets join; None takes the embedder's own.
+    """
+
+    videos: tuple[Path, ...]
+    out: Path = DEFAULT_OUT
+    detector: str = DEFAULT_DETECTOR
+    tracker: str = DEFAULT_TRACKER
+    embedder: str = DEFAULT_EMBEDDER
+    device: str = "auto"
+    fps: float | None = None
+    cameras: tuple[str, ...] = ()
+    starts: tuple[float, ...] = ()
+    absolute: bool = False
+    render: bool = False
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.videos:
+            raise BadInputError("no videos; give --videos files, folders or patterns")
+        if self.tracker not in TRACKERS:
+            raise BadInputError(f"--tracker: {self.tracker!r} is unknown; choose one of {', '.join(TRACKERS)}")
+        if self.cameras and len(self.cameras) != len(self.videos):
+            raise BadInputError(
+                f"--cameras: {len(self.cameras)} names for {len(self.videos)} recordings; give one each, in their order"
+            )
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise BadInputError(f"--fps: {self.fps:g} is no frame rate; give a number above 0, or native")
+        if self.threshold is not None and not 0 <= self.threshold <= 2:
+            raise BadInputError(f"--threshold: {self.threshold:g} is no cosine distance; give a number from 0 to 2")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found.
+
+    Attributes:
+        out: the run directory.
+        sightings: one line per identity.
+        failed: one message per recording that could not be read.
+        warnings: one message per recording that was damaged.
+        absolute: whether times are seconds since the epoch.
+    """
+
+    out: Path
+    sightings: tuple[Sighting, ...]
+    failed: tuple[str, ...]
+    warnings: tuple[str, ...]
+    absolute: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """One recording and the files that its stages make."""
+
+    recording: Recording
+    log: Path
+    tracklets: Path
+    embeddings: Path
+
+
+def run(options: RunOptions, progress: Progress) -> RunResult:
+    """Do the main job: who is on these recordings, and who is the same person from camera to camera.
+
+    Every stage's output that exists and verifies is used as it is, so the same call after an interruption continues,
+    and adding a recording computes only what depends on it.
+
+    Raises:
+        BadInputError: options that cannot be meant, or ``out`` holds another run.
+        VideoError: not one recording can be read.
+        RunError: the output cannot be written.
+        ModelError: a model is absent or is not one.
+    """
+    timings = Timings()
+    with timings.measure("opening"):
+        recordings, failed = _open_recordings(options, progress)
+        device = resolve_device(options.device)
+        embedder = Embedder(options.embedder, options.device)
+        calibration = _calibration(embedder)
+        works = [_work(recording, options, embedder.model_id) for recording in recordings]
+        manifest = _manifest(options, recordings)
+        write_manifest(options.out, manifest)
+    with timings.measure("tracking"):
+        works, broken = _track(works, options, device, progress)
+        failed += broken
+    with timings.measure("embedding"):
+        vectors = _embed(works, embedder, progress)
+    with timings.measure("linking"):
+        tracklets = [tracklet for work in works for tracklet in _tracklets(work)]
+        threshold = calibration.threshold if options.threshold is None else options.threshold
+        identities = link(tracklets, vectors, threshold, lambda s: float(calibration.probability(s)))
+    with timings.measure("writing"):
+        facts = [tracking_facts(work.tracklets) for work in works]
+        recordings = [work.recording for work in works]
+        warnings = _warnings(recordings, facts)
+        found = outputs.Found(recordings, tracklets, vectors, identities, embedder.model_id)
+        outputs.write_results(options.out, found)
+    if options.render:
+        with timings.measure("rendering"):
+            outputs.render(options.out, found, facts, progress)
+    manifest |= {
+        "status": "complete",
+        "finished": now(),
+        "threshold": threshold,
+        "embedder": embedder.model_id,
+        "detector": detector_id(options.detector),
+        "device": device,
+        "timings_s": timings.seconds,
+        "recordings": _recording_entries(recordings, facts),
+        "failed": failed,
+        "warnings": warnings,
+    }
+    outputs.write_page(options.out, found, manifest)
+    write_manifest(options.out, manifest)
+    lines = sightings(identities, {tracklet.key: tracklet for tracklet in tracklets})
+    return RunResult(options.out, tuple(lines), tuple(failed), tuple(warnings), options.absolute)
+
+
+def _calibration(embedder: Embedder) -> Calibration:
+    if embedder.calibration is None:
+        raise ModelError(
+            f"{embedder.path}: carries no calibration, so its similarities mean nothing here; export it again with"
+            " `reidtrack export --calibrate market1501=FOLDER`"
+        )
+    return embedder.calibration
+
+
+class Timings:
+    """Seconds that each part of a run took, in order."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Measure the block as ``part``."""
+        began = time.monotonic()
+        yield
+        self.seconds[part] = round(time.monotonic() - began, 3)
+
+
+def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Recording], list[str]]:
+    """Open every file and take its content's hash; files that are no recordings are told and left out."""
+    recordings: list[Recording] = []
+    failed: list[str] = []
+    known = known_contents(options.out)
+    names = names_for(options.videos)
+    for number, path in enumerate(options.videos):
+        try:
+            VideoReader(path).close()
+            stat = path.stat()
+            key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+            content = known.get(key) or sha256(path)
+        except VideoError as error:
+            failed.append(str(error))
+            continue
+        except OSError as error:
+            failed.append(f"{path}: cannot be read ({error.strerror}); check the file and its permissions")
+            continue
+        same = next((other for other in recordings if other.content == content), None)
+        if same:
+            raise BadInputError(f"{path} and {same.path} are the same recording; give it once")
+        camera = options.cameras[number] if options.cameras else names[number]
+        start_s = options.starts[number] if options.starts else 0.0
+        recordings.append(Recording(names[number], camera, path, content, start_s))
+    if not recordings:
+        raise VideoError(
+            failed[0] if len(failed) == 1 else f"none of {len(failed)} recordings can be read: {failed[0]}"
+        )
+    check_claim(options.out, [recording.content for recording in recordings])
+    for message in failed:
+        progress.note(f"error: {message}")
+    return recordings, failed
+
+
+def _work(recording: Recording, options: RunOptions, embedder_id: str) -> Work:
+    content = recording.content
+    detector = detector_id(options.detector)
+    log = digest(STAGES_VERSION, content, detector)
+    tracklets = digest(log, options.tracker, options.fps, CROPS)
+    embeddings = digest(tracklets, embedder_id, POOLING)
+    folder = options.out / STAGES
+    return Work(
+        recording,
+        folder / f"detections-{content[:8]}-{log}.arrow",
+        folder / f"tracklets-{content[:8]}-{tracklets}.parquet",
+        folder / f"embeddings-{content[:8]}-{embeddings}.parquet",
+    )
+
+
+def _manifest(options: RunOptions, recordings: Sequence[Recording]) -> dict[str, Any]:
+    asked = asdict(options) | {"videos": [str(path) for path in options.videos], "out": str(options.out)}
+    return {
+        "format": FORMAT,
+        "status": "incomplete",
+        "started": now(),
+        "versions": package_versions(),
+        "options": asked,
+        "recordings": _recording_entries(recordings, [None] * len(recordings)),
+    }
+
+
+def _recording_entries(recordings: Sequence[Recording], facts: Sequence[TrackingFacts | None]) -> list[dict[str, Any]]:
+    entries = []
+    for recording, fact in zip(recordings, facts, strict=True):
+        stat = recording.path.stat()
+        entries.append(
+            {
+                "name": recording.name,
+                "camera": recording.camera,
+                "path": str(recording.path.resolve()),
+                "sha256": recording.content,
+                "bytes": stat.st_size,
+                "modified_ns": stat.st_mtime_ns,
+                "start_s": recording.start_s,
+                **({"video": asdict(fact)} if fact else {}),
+            }
+        )
+    return entries
+
+
+def _track(works: Sequence[Work], options: RunOptions, device: str, progress: Progress) -> tuple[list[Work], list[str]]:
+    """Make the tracklets files that are missing; recordings that turn out unreadable are told and left out."""
+    todo = [work for work in works if tracking_facts(work.tracklets) is None]
+    failed: dict[str, str] = {}
+    if todo:
+        if len(todo) < len(works):
+            progress.note(f"{len(works) - len(todo)} of {len(works)} recordings are done already")
+        detector = YoloDetector(options.detector, device)
+        for number, work in enumerate(todo, 1):
+            job = TrackingJob(
+                work.recording.name, work.recording.path, work.log, work.tracklets, options.tracker, options.fps
+            )
+            name = f"tracking {work.recording.name} ({number} of {len(todo)})"
+            try:
+                with progress.stage(name, _expected_frames(job), "frames") as advance:
+                    track_recording(job, detector, advance)
+            except VideoError as error:
+                failed[work.recording.name] = str(error)
+                progress.note(f"error: {error}")
+    if len(failed) == len(works):
+        raise VideoError(next(iter(failed.values())))
+    return [work for work in works if work.recording.name not in failed], list(failed.values())
+
+
+def _expected_frames(job: TrackingJob) -> int:
+    with VideoReader(job.path) as video:
+        info = video.info
+    if job.fps and info.rate > job.fps:
+        return round(info.frames * job.fps / info.rate)
+    return info.frames
+
+
+def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> Floats:
+    """Make the embeddings files that are missing; returns all vectors, in the order of ``_tracklets``."""
+    names = [(work.recording.name, work.embeddings) for work in works]
+    parts = [read_embeddings(path, name, embedder.model_id) for name, path in names]
+    todo = [
+        EmbeddingJob(work.recording.name, work.tracklets, work.embeddings)
+        for work, part in zip(works, parts, strict=True)
+        if part is None
+    ]
+    if todo:
+        with progress.stage("embedding", 0, "tracklets") as advance:
+            embed_recordings(todo, embedder, advance)
+    parts = [
+        part or read_embeddings(path, name, embedder.model_id) for part, (name, path) in zip(parts, names, strict=True)
+    ]
+    return stack_embeddings([part for part in parts if part], embedder.dim)[1]
+
+
+def _tracklets(work: Work) -> Iterator[Tracklet]:
+    recording = work.recording
+    return read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s)
+
+
+def _warnings(recordings: Sequence[Recording], facts: Sequence[TrackingFacts | None]) -> list[str]:
+    return [
+        f"{recording.path}: damaged; {fact.lost} of {fact.frames + fact.lost} frames are lost, the rest was used"
+        for recording, fact in zip(recordings, facts, strict=True)
+        if fact and fact.lost
+    ]

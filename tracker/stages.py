@@ -1,0 +1,251 @@
+"""The files between stages, one per recording and stage, named by a digest of everything they depend on.
+
+A file that exists and verifies is not made again: that gives resume, incremental runs and distribution. All are Apache
+Arrow or Parquet, so any data frame library opens them.
+
+- ``detections-*.arrow``: boxes per frame, appended as they are found; survives an interruption with what it holds.
+- ``tracklets-*.parquet``: one row per tracklet, best crops as JPEG; times are the file's own.
+- ``embeddings-*.parquet``: one unit vector per tracklet.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracker.errors import RunError
+from tracker.files import whole_file
+from tracker.types import Crop, Detections, Embeddings, Floats, Tracklet, TrackletKey
+
+_DETECTIONS = pa.schema([("index", pa.int64()), ("xyxy", pa.list_(pa.float32())), ("score", pa.list_(pa.float32()))])
+_TRACKLETS = pa.schema(
+    [
+        ("track_id", pa.int64()),
+        ("index", pa.list_(pa.int64())),
+        ("time_s", pa.list_(pa.float64())),
+        ("xyxy", pa.list_(pa.float32())),
+        ("score", pa.list_(pa.float32())),
+        ("crop_index", pa.list_(pa.int64())),
+        ("crop_quality", pa.list_(pa.float32())),
+        ("crop_jpeg", pa.list_(pa.binary())),
+    ]
+)
+_FACTS = b"reidtrack"
+_ROW_GROUP = 64
+
+
+@dataclass(frozen=True)
+class TrackingFacts:
+    """What tracking one recording learnt about it.
+
+    Attributes:
+        frames: decoded.
+        sampled: looked at.
+        lost: frames that could not be decoded.
+        width, height: of the upright picture, pixels.
+        rate: average frames a second; 0 where unknown.
+        codec: of the video.
+        start_s, end_s: times of the first and last frame on the file's own clock.
+        seconds: that the work took.
+    """
+
+    frames: int
+    sampled: int
+    lost: int
+    width: int
+    height: int
+    rate: float
+    codec: str
+    start_s: float
+    end_s: float
+    seconds: float
+
+
+class DetectionLog:
+    """Detections of one recording, kept as they are made, so that no detection is ever paid for twice.
+
+    Opening reads what an earlier, interrupted run left (all up to the first damage) and continues after it.
+
+    Args:
+        path: of the log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._known: dict[int, Detections] = {}
+        batches = list(_readable_batches(path))
+        for batch in batches:
+            for row in batch.to_pylist():
+                xyxy = np.array(row["xyxy"], np.float32).reshape(-1, 4)
+                self._known[row["index"]] = Detections(xyxy, np.array(row["score"], np.float32))
+        try:
+            self._sink = pa.OSFile(str(path) + ".partial", "wb")
+            self._writer = pa.ipc.new_stream(self._sink, _DETECTIONS)
+            for batch in batches:
+                self._writer.write_batch(batch)
+            self._sink.flush()
+            Path(str(path) + ".partial").replace(path)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written ({error.strerror or error}); free some disk space") from None
+
+    def get(self, index: int) -> Detections | None:
+        """Detections of a frame, if an earlier run found them; each can be taken once."""
+        return self._known.pop(index, None)
+
+    def append(self, indices: Sequence[int], detections: Sequence[Detections]) -> None:
+        """Record the frames just looked at.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        rows = [
+            {"index": index, "xyxy": found.xyxy.ravel(), "score": found.score}
+            for index, found in zip(indices, detections, strict=True)
+        ]
+        try:
+            self._writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_DETECTIONS))
+            self._sink.flush()
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be written ({error.strerror or error}); free some disk space and run the same"
+                " command again: what is done is kept"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._writer.close()
+            self._sink.close()
+
+
+def _readable_batches(path: Path) -> Iterator[Any]:
+    if not path.exists():
+        return
+    with contextlib.suppress(pa.ArrowException, OSError), pa.OSFile(str(path)) as source:
+        yield from pa.ipc.open_stream(source)
+
+
+class TrackletWriter:
+    """Writes a recording's tracklets as they close; the file appears when all is well.
+
+    Use as a context manager and call ``finish`` with the facts before leaving it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._whole = whole_file(path)
+        self._rows: list[dict[str, Any]] = []
+        self._writer = pq.ParquetWriter(
+            self._whole.__enter__(), _TRACKLETS, compression="zstd", write_page_checksum=True
+        )
+
+    def add(self, tracklets: Sequence[Tracklet]) -> None:
+        """Add closed tracklets, times on the file's own clock."""
+        self._rows.extend(_to_row(tracklet) for tracklet in tracklets)
+        if len(self._rows) >= _ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_TRACKLETS))
+            self._rows = []
+
+    def finish(self, facts: TrackingFacts) -> None:
+        """Store the recording's facts; the file is complete."""
+        self._flush()
+        self._writer.add_key_value_metadata({_FACTS: json.dumps(asdict(facts)).encode()})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._writer.close()
+        except OSError as full:
+            kind, error, trace = type(full), full, full.__traceback__
+        self._whole.__exit__(kind, error, trace)
+
+
+def _to_row(tracklet: Tracklet) -> dict[str, Any]:
+    return {
+        "track_id": tracklet.key.track_id,
+        "index": tracklet.index,
+        "time_s": tracklet.time_s,
+        "xyxy": tracklet.xyxy.ravel(),
+        "score": tracklet.score,
+        "crop_index": [crop.index for crop in tracklet.crops],
+        "crop_quality": [crop.quality for crop in tracklet.crops],
+        "crop_jpeg": [crop.jpeg for crop in tracklet.crops],
+    }
+
+
+def tracking_facts(path: Path) -> TrackingFacts | None:
+    """The facts of a finished tracklets file; None where there is no such file or it is damaged."""
+    with contextlib.suppress(OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return TrackingFacts(**json.loads(pq.read_metadata(path).metadata[_FACTS]))
+    return None
+
+
+def read_tracklets(
+    path: Path, recording: str, camera: str, offset_s: float = 0.0, best: int | None = None
+) -> Iterator[Tracklet]:
+    """Tracklets of one recording, in the order in which they closed, one row group in memory at a time.
+
+    Args:
+        path: a finished tracklets file.
+        recording, camera: names they get.
+        offset_s: added to their times.
+        best: keep only this many crops of each, the best; None keeps all.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(_ROW_GROUP):
+            for row in batch.to_pylist():
+                yield _from_row(row, recording, camera, offset_s, best)
+
+
+def _from_row(row: dict[str, Any], recording: str, camera: str, offset_s: float, best: int | None) -> Tracklet:
+    crops = [Crop(*crop) for crop in zip(row["crop_index"], row["crop_quality"], row["crop_jpeg"], strict=True)]
+    if best is not None:
+        chosen = sorted(crops, key=lambda crop: -crop.quality)[:best]
+        crops = sorted(chosen, key=lambda crop: crop.index)
+    return Tracklet(
+        TrackletKey(recording, row["track_id"]),
+        camera,
+        np.array(row["index"], np.int64),
+        np.array(row["time_s"], np.float64) + offset_s,
+        np.array(row["xyxy"], np.float32).reshape(-1, 4),
+        np.array(row["score"], np.float32),
+        tuple(crops),
+    )
+
+
+def write_embeddings(path: Path, track_ids: Sequence[int], vectors: Floats) -> None:
+    """Store (n, d) unit vectors of n tracklets of one recording."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1])
+    table = pa.table({"track_id": pa.array(track_ids, pa.int64()), "vector": column})
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, write_page_checksum=True)
+
+
+def read_embeddings(path: Path, recording: str, model_id: str) -> Embeddings | None:
+    """The vectors of one recording; None where the file is absent or damaged."""
+    with contextlib.suppress(OSError, pa.ArrowException, KeyError, ValueError):
+        table = pq.read_table(path, page_checksum_verification=True)
+        column = table["vector"].combine_chunks()
+        vectors = column.flatten().to_numpy().reshape(len(table), column.type.list_size)
+        keys = tuple(TrackletKey(recording, track_id) for track_id in table["track_id"].to_pylist())
+        return Embeddings(keys, vectors.astype(np.float32), model_id)
+    return None

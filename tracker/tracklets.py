@@ -1,0 +1,196 @@
+"""From tracks to tracklets: gathering boxes, keeping each person's best pictures, throwing the rest away.
+
+Memory is bounded by the people in view: a track that is not seen for a while is closed, its pictures are encoded, and
+its owner is handed it.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from reid.images import resize_crop
+from tracker.types import Crop, Detections, Floats, Frame, Image, Tracklet, TrackletKey, Tracks
+
+CROPS = 8  # best pictures kept of a tracklet
+SPACING_S = 0.4  # apart in time, so that they differ
+MIN_BOXES = 3  # shorter tracks are noise
+MAX_HEIGHT = 384  # pixels of a kept picture; more than any embedder looks at
+JPEG_QUALITY = 95
+
+FULL_HEIGHT = 128.0  # pixels; from here on size adds nothing
+SHARP = 150.0  # variance of the Laplacian at which sharpness counts half
+EDGE_PIXELS = 2.0  # a box this near to the picture's edge is cut by it
+EDGE_FACTOR = 0.4
+RIVAL_SCORE = 0.3  # weaker boxes are too often ghosts to count as someone in front
+
+
+def geometric_quality(detections: Detections, others: Detections, shape: tuple[int, int]) -> Floats:
+    """How well each box shows a whole person, before looking at pixels.
+
+    The product of detection confidence, size (height up to 128 pixels), a factor for boxes cut by the picture's edge
+    and the square of the share of the box that no other box covers.
+
+    Args:
+        detections: n boxes to judge.
+        others: all boxes of the frame, the judged ones included.
+        shape: (height, width) of the picture.
+
+    Returns:
+        (n,) float32 in 0..1.
+    """
+    boxes = detections.xyxy
+    x1, y1, x2, y2 = boxes.T
+    height, width = shape
+    size = np.clip((y2 - y1) / FULL_HEIGHT, 0, 1)
+    cut = (x1 < EDGE_PIXELS) | (y1 < EDGE_PIXELS) | (x2 > width - EDGE_PIXELS) | (y2 > height - EDGE_PIXELS)
+    rivals = others.xyxy[others.score >= RIVAL_SCORE]
+    free = 1 - _largest_cover(boxes, rivals)
+    quality = detections.score * size * np.where(cut, EDGE_FACTOR, 1) * free**2
+    return np.asarray(quality, np.float32)
+
+
+def _largest_cover(boxes: Floats, rivals: Floats) -> Floats:
+    """(n,) largest share of each box that one rival covers; the box itself among the rivals does not count."""
+    if not len(boxes) or not len(rivals):
+        return np.zeros(len(boxes), np.float32)
+    low = np.maximum(boxes[:, None, :2], rivals[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], rivals[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(2)
+    area = np.clip(boxes[:, 2:] - boxes[:, :2], 1e-6, None).prod(1)
+    shared[(boxes[:, None] == rivals[None]).all(2)] = 0
+    return np.asarray(shared.max(1) / area, np.float32)
+
+
+def sharpness(image: Image) -> float:
+    """0..1: the Laplacian's variance, at a fixed height so that size does not pay twice."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    scale = 96 / grey.shape[0]
+    if scale < 1:
+        grey = cv2.resize(grey, (max(round(grey.shape[1] * scale), 1), 96), interpolation=cv2.INTER_AREA)
+    variance = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return variance / (variance + SHARP)
+
+
+@dataclass
+class _Candidate:
+    index: int
+    time_s: float
+    quality: float
+    image: Image
+
+
+@dataclass
+class BestCrops:
+    """The ``limit`` best pictures of one person seen so far, at least ``SPACING_S`` apart."""
+
+    limit: int = CROPS
+    kept: list[_Candidate] = field(default_factory=list)
+
+    def offer(self, frame: Frame, box: Floats, quality: float) -> None:
+        """Consider the picture inside ``box``, (4,) pixels, whose geometric quality is ``quality``."""
+        rival = self._rival(frame.time_s)
+        if rival is not None and rival.quality >= quality:
+            return  # sharpness is at most 1: it cannot win, whatever its pixels
+        x1, y1, x2, y2 = np.clip(box.round().astype(int), 0, None)
+        view = frame.image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+        if view.size == 0:
+            return
+        quality *= sharpness(view)
+        if rival is not None:
+            if rival.quality >= quality:
+                return
+            self.kept = [candidate for candidate in self.kept if candidate is not rival]
+        self.kept.append(_Candidate(frame.index, frame.time_s, quality, _bounded(view)))
+
+    def _rival(self, time_s: float) -> _Candidate | None:
+        """Whom a picture taken at ``time_s`` must beat: its neighbour in time, else the worst once places are taken."""
+        near = [candidate for candidate in self.kept if abs(candidate.time_s - time_s) < SPACING_S]
+        if near:
+            return max(near, key=lambda candidate: candidate.quality)
+        return min(self.kept, key=lambda candidate: candidate.quality) if len(self.kept) >= self.limit else None
+
+    def encode(self) -> tuple[Crop, ...]:
+        """The kept pictures as JPEG, in order of time."""
+        return tuple(
+            Crop(candidate.index, candidate.quality, encode_jpeg(candidate.image))
+            for candidate in sorted(self.kept, key=lambda candidate: candidate.index)
+        )
+
+
+def _bounded(view: Image) -> Image:
+    height, width = view.shape[:2]
+    if height <= MAX_HEIGHT:
+        return view.copy()
+    return resize_crop(view, (MAX_HEIGHT, max(round(width * MAX_HEIGHT / height), 1)))
+
+
+def encode_jpeg(image: Image) -> bytes:
+    """(h, w, 3) BGR uint8 to JPEG."""
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+@dataclass
+class _Open:
+    """A track still followed; boxes wait as plain rows until it closes."""
+
+    key: TrackletKey
+    crops: BestCrops
+    index: list[int] = field(default_factory=list)
+    time_s: list[float] = field(default_factory=list)
+    boxes: list[Floats] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
+
+
+class Collector:
+    """Gathers one recording's tracks into tracklets.
+
+    Args:
+        recording: its name; tracklets are numbered from 1 in order of appearance.
+        camera: copied into tracklets.
+        close_after_s: a track not seen for this long is closed; at least the tracker's own memory.
+        crops: best pictures kept of each.
+    """
+
+    def __init__(self, recording: str, camera: str, close_after_s: float, crops: int = CROPS) -> None:
+        self.recording, self.camera = recording, camera
+        self.close_after_s, self.crops = close_after_s, crops
+        self._open: dict[int, _Open] = {}
+        self._seen = 0
+
+    def add(self, frame: Frame, tracks: Tracks, detections: Detections) -> list[Tracklet]:
+        """Take one frame's tracks and all its detections; returns the tracklets that closed."""
+        height, width = frame.image.shape[:2]
+        quality = geometric_quality(tracks.detections, detections, (height, width))
+        for row, track_id in enumerate(tracks.track_id.tolist()):
+            if track_id not in self._open:
+                self._seen += 1
+                self._open[track_id] = _Open(TrackletKey(self.recording, self._seen), BestCrops(self.crops))
+            track = self._open[track_id]
+            box = tracks.detections.xyxy[row]
+            track.index.append(frame.index)
+            track.time_s.append(frame.time_s)
+            track.boxes.append(box)
+            track.score.append(float(tracks.detections.score[row]))
+            track.crops.offer(frame, box, float(quality[row]))
+        return self._close(before_s=frame.time_s - self.close_after_s)
+
+    def finish(self) -> list[Tracklet]:
+        """Close all that is still open."""
+        return self._close(before_s=float("inf"))
+
+    def _close(self, before_s: float) -> list[Tracklet]:
+        over = [track_id for track_id, track in self._open.items() if track.time_s[-1] < before_s]
+        closed = (self._open.pop(track_id) for track_id in over)
+        return [self._tracklet(track) for track in closed if len(track.index) >= MIN_BOXES and track.crops.kept]
+
+    def _tracklet(self, track: _Open) -> Tracklet:
+        return Tracklet(
+            track.key,
+            self.camera,
+            np.array(track.index, np.int64),
+            np.array(track.time_s, np.float64),
+            np.array(track.boxes, np.float32),
+            np.array(track.score, np.float32),
+            track.crops.encode(),
+        )
