@@ -125,14 +125,15 @@ def evaluate_dataset(
     query, gallery = split.query, split.gallery
     if query is None or gallery is None:
         raise DataError("this data set has no query and gallery images to evaluate on; choose another or fetch them")
-    query_features = _embed_all(query, embed, "query", report, batch)
-    gallery_features = _embed_all(gallery, embed, "gallery", report, batch)
+    query_features = embed_images(query, embed, "query", report, batch)
+    gallery_features = embed_images(gallery, embed, "gallery", report, batch)
     return evaluate_features(query_features, query.pid, query.camera, gallery_features, gallery.pid, gallery.camera)
 
 
-def _embed_all(
-    images: ImageSet, embed: Callable[[Sequence[Image]], Floats], name: str, report: Report, batch: int
+def embed_images(
+    images: ImageSet, embed: Callable[[Sequence[Image]], Floats], name: str, report: Report, batch: int = 64
 ) -> Floats:
+    """(n, d) features of an image set, read in batches; ``name`` stands in the lines of progress."""
     parts, spoken = [], 0
     for start in range(0, len(images), batch):
         paths = images.paths[start : start + batch]

@@ -14,7 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
+from onnx import TensorProto, helper
 
 from reid.errors import BadInputError, ModelError
 
@@ -102,6 +104,34 @@ def open_session(model: Path | bytes, device: str = "auto", threads: int = 0) ->
         raise BadInputError(f"device {device!r}: ONNX Runtime cannot use it ({problem}); {_REMEDY}")
     _log.warning("ONNX Runtime cannot use the CUDA device (%s); running on the CPU. To use it, %s", problem, _REMEDY)
     return session
+
+
+def loads(provider: str) -> bool:
+    """Whether a provider that ONNX Runtime lists really works here: it runs a model of one node.
+
+    CUDA and TensorRT are only tried where the driver shows a device, because trying them elsewhere logs errors.
+    """
+    if provider in (CUDA, TENSORRT) and not cuda_device_count():
+        return False
+    if provider == TENSORRT and not _load_tensorrt():
+        return False
+    if provider == CUDA:
+        with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(Exception):
+            onnxruntime.preload_dlls()
+    try:
+        session = _create(_one_node(), provider, [provider], 1)
+        session.run(None, {"x": np.zeros(1, np.float32)})
+    except Exception:  # whatever it raises, it does not work
+        return False
+    return bool(session.get_providers()[0] == provider)
+
+
+def _one_node() -> bytes:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "one_node", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def resolve_device(device: str) -> str:

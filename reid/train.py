@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reid.augment import augment
 from reid.datasets import ImageSet
-from reid.errors import BadInputError
+from reid.errors import BadInputError, ReidTrackError
 from reid.images import read_image
 from reid.losses import LOSSES
 from reid.model import EmbeddingModel, load_checkpoint, save_model
@@ -53,7 +53,7 @@ class Recipe:
 
     backbone: str = "osnet_ibn_x0_25"
     dim: int = 256
-    schedule: tuple[Stage, ...] = (((128, 64), 34), ((192, 96), 9))
+    schedule: tuple[Stage, ...] = (((128, 64), 26), ((192, 96), 8))
     losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard"))
     p: int = 16
     k: int = 4
@@ -205,8 +205,11 @@ def to_network(model: EmbeddingModel, crops: Tensor) -> Tensor:
     return ((images - model.mean) / model.std).contiguous(memory_format=torch.channels_last)
 
 
-class AugmentedBatches(Dataset[Tensor]):
-    """Batch number -> (n, h, w, 3) uint8 augmented crops; the same whatever worker makes it."""
+class AugmentedBatches(Dataset[Tensor | ReidTrackError]):
+    """Batch number -> (n, h, w, 3) uint8 augmented crops; the same whatever worker makes it.
+
+    An image that cannot be read comes back as its error: one that is raised in a worker loses its type on the way.
+    """
 
     def __init__(self, images: ImageSet, batches: list[Indices], recipe: Recipe, epoch: int) -> None:
         self.images, self.batches, self.recipe, self.epoch = images, batches, recipe, epoch
@@ -214,11 +217,15 @@ class AugmentedBatches(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> Tensor:
+    def __getitem__(self, number: int) -> Tensor | ReidTrackError:
         recipe, size = self.recipe, self.recipe.size_at(self.epoch)
         rng = np.random.default_rng((recipe.seed, self.epoch, number))
         paths = [self.images.paths[i] for i in self.batches[number]]
-        return torch.from_numpy(np.stack([augment(read_image(path), size, rng, recipe.erase) for path in paths]))
+        try:
+            crops = [augment(read_image(path), size, rng, recipe.erase) for path in paths]
+        except ReidTrackError as error:
+            return error
+        return torch.from_numpy(np.stack(crops))
 
 
 def load_batches(
@@ -235,7 +242,10 @@ def load_batches(
         num_workers=recipe.workers,
         worker_init_fn=_one_thread_each,
     )
-    yield from zip(loader, batches, strict=True)
+    for crops, indices in zip(loader, batches, strict=True):
+        if isinstance(crops, ReidTrackError):
+            raise crops
+        yield crops, indices
 
 
 def _one_thread_each(worker: int) -> None:

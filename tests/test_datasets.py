@@ -51,7 +51,7 @@ def test_a_missing_or_foreign_folder_is_one_clear_line(name, tmp_path):
     (tmp_path / "bounding_box_train").mkdir()
     (tmp_path / "bounding_box_train" / "Thumbs.db").touch()
     (tmp_path / "bounding_box_train" / "0002_c1s1_000451_03.txt").touch()
-    with pytest.raises(DataError, match="bounding_box_train: no image named like .*right data set") as caught:
+    with pytest.raises(DataError, match=r"bounding_box_train: no image named like .*right data set") as caught:
         load_dataset(name, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -104,7 +104,7 @@ def test_an_unreadable_image_is_one_clear_line(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         with pytest.raises(DataError, match=f"{name}: not an image"):
             read_image(tmp_path / name)
-    with pytest.raises(DataError, match="absent.jpg: cannot be read"):
+    with pytest.raises(DataError, match=r"absent.jpg: cannot be read"):
         read_image(tmp_path / "absent.jpg")
 
 

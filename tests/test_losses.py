@@ -19,6 +19,7 @@ RANDOM = np.random.RandomState(0).randn(9, 4)
 BATCHES = {
     "A": ([[1, 2], [4, 6], [1, 4], [7, 10]], [0, 0, 1, 1]),
     "B": (np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1), [0, 0, 1, 1]),
+    "C": (RANDOM, [0, 0, 0, 1, 1, 1, 2, 2, 2]),
     "Cn": (RANDOM / np.linalg.norm(RANDOM, axis=1, keepdims=True), [0, 0, 0, 1, 1, 1, 2, 2, 2]),
 }
 
@@ -72,7 +73,7 @@ def test_trihard_agrees_with_loops(labels, seed, soft):
 
 
 def test_trihard_gradient_norm():
-    features, labels = batch("Cn")
+    features, labels = batch("C")
     features.requires_grad_()
     trihard(features, no_logits(features), labels).backward()
     assert float(features.grad.norm()) == pytest.approx(0.7524065872550381, rel=1e-6)

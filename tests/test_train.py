@@ -85,7 +85,7 @@ def test_it_learns_four_colours(images, tmp_path):
 def test_a_broken_image_names_itself(images, tmp_path):
     broken = tmp_path / "0001_c1s1_000000_00.jpg"
     broken.write_bytes(b"not an image")
-    with pytest.raises(DataError, match="0001_c1s1_000000_00.jpg: not an image"):
+    with pytest.raises(DataError, match=r"0001_c1s1_000000_00.jpg: not an image"):
         train(RECIPE, replace(images, paths=(broken,) * len(images)), tmp_path / "out", lambda line: None)
 
 

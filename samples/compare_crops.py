@@ -1,0 +1,23 @@
+"""Compare two pictures of one person each: the probability that they are the same person.
+
+python samples/compare_crops.py a.jpg b.jpg
+"""
+
+import sys
+from pathlib import Path
+
+from reid.embed import Embedder
+from reid.images import read_image
+
+
+def main(first: str, second: str) -> None:
+    embedder = Embedder()
+    a, b = embedder([read_image(Path(first)), read_image(Path(second))])
+    similarity = float(a @ b)
+    print(f"cosine similarity {similarity:.3f}")
+    if embedder.calibration is not None:
+        print(f"probability of one person {float(embedder.calibration.probability(similarity)):.3f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
