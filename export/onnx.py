@@ -5,6 +5,7 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -26,7 +27,7 @@ def export_onnx(
     checkpoint: Path,
     out: Path,
     training_data: str,
-    calibration: Calibration | None = None,
+    calibration: Calibration | Callable[[Embedder], Calibration] | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Path:
     """Export a trained embedder, prove it equal to the network, and only then put it at ``out``.
@@ -35,7 +36,7 @@ def export_onnx(
         checkpoint: what ``reidtrack train`` wrote.
         out: the file to write; one that is there is replaced only by one that passed.
         training_data: what the network was trained on, in words; travels in the file.
-        calibration: similarity to probability, where it was measured.
+        calibration: similarity to probability; or what measures it on the exported file, once that is proven.
         report: called with lines of progress.
 
     Returns:
@@ -48,7 +49,8 @@ def export_onnx(
     model = load_model(checkpoint)
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    card = Card(model.config["backbone"], model.size, training_data, digest, calibration)
+    known = calibration if isinstance(calibration, Calibration) else None
+    card = Card(model.config["backbone"], model.size, training_data, digest, known)
     partial = out.with_name(f".{out.name}.partial")
     with _writing(out):  # fails now, not after the work
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -59,8 +61,13 @@ def export_onnx(
         onnx.helper.set_model_props(graph, card.to_metadata())
         with _writing(out):
             onnx.save(graph, partial)
-        Embedder(partial, "cpu")  # follows the contract
+        embedder = Embedder(partial, "cpu")  # follows the contract
         parity = check_parity(model, partial)
+        if callable(calibration):
+            card = replace(card, calibration=calibration(embedder))
+            onnx.helper.set_model_props(graph, card.to_metadata())
+            with _writing(out):
+                onnx.save(graph, partial)
         with _writing(out):
             partial.replace(out)
     finally:

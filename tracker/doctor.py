@@ -45,9 +45,7 @@ def _gpu() -> Iterator[Finding]:
     elif torch.version.cuda is None:
         yield Finding("GPU", "this PyTorch is a CPU build", "with an NVIDIA GPU, install PyTorch from PyPI's default")
     else:
-        yield Finding(
-            "GPU", "none that PyTorch can use", "an NVIDIA GPU with a current driver is about 10 times faster"
-        )
+        yield Finding("GPU", "none that PyTorch can use", "detection is much faster on an NVIDIA GPU with its driver")
 
 
 def _providers() -> Iterator[Finding]:
@@ -102,5 +100,5 @@ def _codecs() -> Iterator[Finding]:
 
 def _disk(name: str, folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free / 2**30
-    advice = "" if free > 2 else "runs keep about 50 MB an hour of video, more with --render; free some space"
+    advice = "" if free > 2 else "runs keep boxes and crops, and videos with --render; free some space"
     return Finding(f"disk, {name}", f"{free:.0f} GiB free at {folder}", advice)

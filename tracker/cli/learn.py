@@ -23,9 +23,7 @@ FOLDER = click.Path(path_type=Path)
 )
 @click.option("--out", type=FOLDER, default="reidtrack-training", show_default=True, help="Checkpoint and log go here.")
 @click.option("--backbone", default="osnet_ibn_x0_25", show_default=True, help="The network.")
-@click.option(
-    "--loss", default="cls:1,trihard:1", show_default=True, help="Weighted terms: cls:1,trihard:1,margin=0.3."
-)
+@click.option("--loss", default="cls:1,trihard:1", show_default=True, help="Weighted terms: cls:1,trihard:1.")
 @click.option("--schedule", default="128x64:26,192x96:8", show_default=True, help="Input sizes with their epochs.")
 @click.option("--dim", default=256, show_default=True, help="Length of the embedding.")
 @click.option("--p", default=16, show_default=True, help="Identities a batch.")
@@ -109,9 +107,7 @@ def evaluate(dataset: str, data: Path, model: str | None, device: str, as_json: 
 @click.command()
 @click.argument("checkpoint", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="The .onnx file to write.")
-@click.option(
-    "--trained-on", default="not stated", show_default=True, help="Training data, in words; kept in the file."
-)
+@click.option("--trained-on", default="not stated", show_default=True, help="Training data in words, for the file.")
 @click.option("--calibrate", metavar="NAME=FOLDER", help="Measure what similarities mean on this data set's test part.")
 def export(checkpoint: Path, out: Path, trained_on: str, calibrate: str | None) -> int:
     r"""Turn a trained checkpoint into one ONNX file with preprocessing inside, proven equal to the network.
@@ -120,17 +116,13 @@ def export(checkpoint: Path, out: Path, trained_on: str, calibrate: str | None) 
     reidtrack export first/last.pt --out first.onnx --calibrate market1501=Market-1501-v15.09.15
     """
     from export.onnx import export_onnx
+    from reid.calibrate import calibrate as measure
+    from reid.datasets import load_dataset
 
     note = Progress().note
-    export_onnx(checkpoint, out, trained_on, report=note)
-    if calibrate:
-        from reid.calibrate import calibrate as measure
-        from reid.datasets import load_dataset
-        from reid.embed import Embedder
-
-        calibration = measure(load_dataset(*parse_data(calibrate)), Embedder(out), note)
-        export_onnx(checkpoint, out, trained_on, calibration, report=note)
-    click.echo(out)
+    split = load_dataset(*parse_data(calibrate)) if calibrate else None
+    calibration = (lambda embedder: measure(split, embedder, note)) if split else None
+    click.echo(export_onnx(checkpoint, out, trained_on, calibration, note))
     return 0
 
 
@@ -175,7 +167,5 @@ def parse_schedule(text: str) -> "tuple[Stage, ...]":
                 raise ValueError
             stages.append(((height, width), int(epochs)))
     except ValueError:
-        raise BadInputError(
-            f"--schedule: {text!r}; write HEIGHTxWIDTH:EPOCHS, for example 128x64:26,192x96:8"
-        ) from None
+        raise BadInputError(f"--schedule: {text!r}; write HEIGHTxWIDTH:EPOCHS such as 128x64:26,192x96:8") from None
     return tuple(stages)
