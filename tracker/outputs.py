@@ -84,7 +84,7 @@ def write_page(out: Path, found: Found, manifest: Mapping[str, Any]) -> None:
     }
     write_report(
         out / "report.html",
-        title=", ".join(dict.fromkeys(recording.camera for recording in found.recordings)),
+        title=_title([recording.camera for recording in found.recordings]),
         recordings=found.recordings,
         tracklets=found.tracklets,
         identities=found.identities,
@@ -92,3 +92,8 @@ def write_page(out: Path, found: Found, manifest: Mapping[str, Any]) -> None:
         warnings=[*manifest["failed"], *manifest["warnings"]],
         absolute=options["absolute"],
     )
+
+
+def _title(cameras: Sequence[str]) -> str:
+    names = list(dict.fromkeys(cameras))
+    return ", ".join(names) if len(names) <= 4 else f"{len(cameras)} recordings of {len(names)} cameras"

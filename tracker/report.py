@@ -1,7 +1,6 @@
 """The page of a run: one self-contained file saying who was seen where, who is one person, how sure, and why."""
 
 import base64
-import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from tracker.files import whole_file
 from tracker.types import Crop, Identity, Link, Recording, Tracklet, TrackletKey
-
-logger = logging.getLogger(__name__)
 
 _THUMBNAIL_PX = 160  # longest side of a picture on the page
 _JPEG_QUALITY = 80
@@ -38,17 +35,9 @@ class _Axis:
     absolute: bool
 
     @property
-    def dates(self) -> tuple[str, str]:
-        """First and last day of the run, UTC."""
-        return _utc(self.start_s).strftime("%Y-%m-%d"), _utc(self.end_s).strftime("%Y-%m-%d")
-
-    @property
-    def note(self) -> str:
-        """What the page's times count from."""
-        if not self.absolute:
-            return "Times count from each recording's start, in minutes and seconds."
-        first, last = self.dates
-        return f"Times are UTC, {first}." if first == last else f"Times are UTC, {first} to {last}."
+    def days(self) -> list[str]:
+        """The run's first and last day, UTC; one if they are the same."""
+        return sorted({f"{_utc(time_s):%Y-%m-%d}" for time_s in (self.start_s, self.end_s)})
 
     def percent(self, time_s: float) -> float:
         """How far along the axis a moment lies, 0..100."""
@@ -60,21 +49,21 @@ class _Axis:
             return duration(time_s)
         moment = _utc(round(time_s, 1))
         text = f"{moment:%H:%M:%S}.{round(moment.microsecond / 1e5)}"
-        return text if len(set(self.dates)) == 1 else f"{moment:%Y-%m-%d} {text}"
+        return text if len(self.days) == 1 else f"{moment:%Y-%m-%d} {text}"
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
-        """At most ``most`` round moments: where they lie in percent, and what to write there."""
-        least = (self.end_s - self.start_s) / max(most - 1, 1)
+        """Round moments, some ``most`` of them: where they lie in percent, and what to write there."""
+        least = (self.end_s - self.start_s) / most
         step = next((step for step in _STEPS_S if step >= least), 86400 * math.ceil(least / 86400))
         first, last = math.ceil(self.start_s / step - 1e-9), math.floor(self.end_s / step + 1e-9)
         return [(self.percent(n * step), self._tick(n * step, step)) for n in range(first, last + 1)]
 
     def _tick(self, time_s: float, step: float) -> str:
-        if not self.absolute:
-            return duration(time_s, decimals=1 if step < 1 else 0)
         if step < 1:
             return self.clock(time_s)
-        day = "%m-%d" if len(set(self.dates)) > 1 else ""
+        if not self.absolute:
+            return duration(time_s, decimals=0)
+        day = "%m-%d" if len(self.days) > 1 else ""
         hour = "" if step >= 86400 else "%H:%M" if step >= 60 else "%H:%M:%S"
         return _utc(time_s).strftime(f"{day} {hour}".strip())
 
@@ -124,9 +113,9 @@ class _Person:
     evidence: tuple[tuple[Link, list[tuple[Tracklet, _Picture | None]]], ...]
 
     @property
-    def cameras(self) -> tuple[str, ...]:
+    def cameras(self) -> list[str]:
         """In order of first appearance."""
-        return tuple(camera for camera, _, _ in self.crops)
+        return [camera for camera, _, _ in self.crops]
 
     @property
     def seconds(self) -> float:
@@ -160,19 +149,21 @@ def write_report(
         ValueError: an identity names a tracklet that is not given.
         RunError: the file cannot be written.
     """
-    axis = _axis(recordings, tracklets, absolute)
+    times = [r.start_s for r in recordings] + [s for t in tracklets for s in (t.start_s, t.end_s)] or [0.0]
+    axis = _Axis(min(times), max(max(times), min(times) + 1), absolute)
     by_key = {tracklet.key: tracklet for tracklet in tracklets}
     people = [_person(identity, by_key, axis) for identity in identities]
     people.sort(key=lambda person: (-len(person.cameras), person.identity.id))
+    cameras = list(dict.fromkeys([r.camera for r in recordings] + [t.camera for t in tracklets]))
     text = _template(axis).render(
         title=title,
         recordings=recordings,
-        cameras=_cameras(recordings, tracklets),
-        counts=Counter(tracklet.key.recording for tracklet in tracklets),
-        people_counts=Counter(name for one in identities for name in {key.recording for key in one.members}),
+        cameras=cameras,
         tracklets=tracklets,
         people=people,
-        **_overview(people, _cameras(recordings, tracklets), axis),
+        tracklets_on=Counter(tracklet.key.recording for tracklet in tracklets),
+        people_on=Counter(name for one in identities for name in {key.recording for key in one.members}),
+        **_overview(people, cameras, axis),
         axis=axis,
         facts=facts,
         warnings=warnings,
@@ -202,27 +193,14 @@ def sureness(probability: float, decimals: int = 0) -> str:
     >>> sureness(0.934), sureness(0.9999), sureness(0.0001, decimals=1), sureness(1.0)
     ('93%', '>99%', '<0.1%', '100%')
     """
-    unit = 10.0**-decimals
-    percent = round(100 * probability, decimals)
-    if percent >= 100 and probability < 1:
-        return f">{100 - unit:.{decimals}f}%"
-    if percent <= 0 and probability > 0:
-        return f"<{unit:.{decimals}f}%"
-    return f"{percent:.{decimals}f}%"
+    step = 10.0**-decimals
+    bounded = min(max(100 * probability, step if probability > 0 else 0), 100 - step if probability < 1 else 100)
+    sign = "" if abs(bounded - 100 * probability) < step / 2 else ">" if probability > 0.5 else "<"
+    return f"{sign}{bounded:.{decimals}f}%"
 
 
 def _utc(time_s: float) -> datetime:
     return datetime.fromtimestamp(time_s, UTC)
-
-
-def _axis(recordings: Iterable[Recording], tracklets: Iterable[Tracklet], absolute: bool) -> _Axis:
-    """From the first recording's start to the last time anybody was seen."""
-    times = [r.start_s for r in recordings] + [s for t in tracklets for s in (t.start_s, t.end_s)] or [0.0]
-    return _Axis(min(times), max(max(times), min(times) + 1), absolute)
-
-
-def _cameras(recordings: Iterable[Recording], tracklets: Iterable[Tracklet]) -> list[str]:
-    return list(dict.fromkeys([r.camera for r in recordings] + [t.camera for t in tracklets]))
 
 
 def _overview(people: Sequence[_Person], cameras: Sequence[str], axis: _Axis) -> dict[str, object]:
@@ -235,25 +213,21 @@ def _overview(people: Sequence[_Person], cameras: Sequence[str], axis: _Axis) ->
 
 
 def _template(axis: _Axis) -> Template:
-    loader = PackageLoader("tracker")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=PackageLoader("tracker"), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters.update(clock=axis.clock, duration=duration, sureness=sureness)
     return environment.get_template("report.html.j2")
 
 
 def _lanes(axis: _Axis, cameras: Sequence[str], seen: Iterable[tuple[int, Tracklet]]) -> tuple[_Lane, ...]:
     """One lane per camera; bars that would overlap are put below each other."""
-    lanes = []
+    lanes: list[_Lane] = []
     ordered = sorted(seen, key=lambda pair: pair[1].start_s)
-    top = 0
     for camera in cameras:
+        top = sum(lane.height for lane in lanes)
         ends: list[float] = []  # where the last bar of each row of this lane ends, percent
         bars = []
-        for person, tracklet in ordered:
-            if tracklet.camera != camera:
-                continue
+        for person, tracklet in (pair for pair in ordered if pair[1].camera == camera):
             x = axis.percent(tracklet.start_s)
             width = max(axis.percent(tracklet.end_s) - x, _MIN_BAR_PERCENT)
             x = min(x, 100 - width)
@@ -261,9 +235,7 @@ def _lanes(axis: _Axis, cameras: Sequence[str], seen: Iterable[tuple[int, Trackl
             ends[row : row + 1] = [x + width]
             times = f"{axis.clock(tracklet.start_s)} to {axis.clock(tracklet.end_s)}"
             bars.append(_Bar(person, x, width, top + row * _BAR_PX, f"{camera}, {times} ({tracklet.key})"))
-        height = max(len(ends), 1) * _BAR_PX + _GAP_PX
-        top += height
-        lanes.append(_Lane(camera, height, tuple(bars)))
+        lanes.append(_Lane(camera, max(len(ends), 1) * _BAR_PX + _GAP_PX, tuple(bars)))
     return tuple(lanes)
 
 
@@ -310,23 +282,18 @@ class _Album:
     def _picture(self, tracklet: Tracklet, crop: Crop) -> _Picture:
         row = min(int(np.searchsorted(tracklet.index, crop.index)), len(tracklet.index) - 1)
         alt = f"Person {self._person}, {tracklet.camera}, {self._axis.clock(float(tracklet.time_s[row]))}"
-        known = self._placed.get((tracklet.key, crop.index))
-        if known:
-            return _Picture(known, alt, "")
-        name = self._placed[tracklet.key, crop.index] = f"crop-{self._person}-{len(self._placed) + 1}"
-        return _Picture(name, alt, _thumbnail(crop.jpeg))
+        known = (tracklet.key, crop.index) in self._placed
+        name = self._placed.setdefault((tracklet.key, crop.index), f"crop-{self._person}-{len(self._placed) + 1}")
+        return _Picture(name, alt, "" if known else _thumbnail(crop.jpeg))
 
 
 def _thumbnail(jpeg: bytes) -> str:
     """The picture in base64, re-encoded to bound the page's size; a grey one where it cannot be decoded."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
     if image is None:
-        logger.warning("a crop of %d bytes is no picture; the report shows grey instead", len(jpeg))
         image = np.full((_THUMBNAIL_PX, _THUMBNAIL_PX // 2, 3), 128, np.uint8)
-    height, width = image.shape[:2]
-    scale = _THUMBNAIL_PX / max(height, width)
-    if scale < 1:
-        size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    scale = min(_THUMBNAIL_PX / max(image.shape[:2]), 1.0)
+    width, height = (max(round(side * scale), 1) for side in image.shape[1::-1])
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     return base64.b64encode(encoded.tobytes()).decode()
