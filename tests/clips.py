@@ -1,8 +1,10 @@
 """Small clips for tests: the demo's people, cut short, so that a real detector finds real people."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from tracker.video import VideoReader, VideoWriter
@@ -39,3 +41,9 @@ def silence(out: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return out
+
+
+def photograph(name: str) -> np.ndarray:
+    """A picture that the ultralytics package carries, (h, w, 3) uint8 BGR."""
+    folder = Path(find_spec("ultralytics").origin).parent / "assets"
+    return cv2.imread(str(folder / name))

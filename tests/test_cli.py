@@ -33,7 +33,8 @@ def test_every_command_and_option_has_help(name, capsys):
 def test_run_names_its_options(capsys):
     assert main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
-    options = "videos out detector tracker embedder device fps cameras start-times render threshold".split()
+    options = ("videos", "out", "detector", "tracker", "embedder", "device", "fps", "cameras")
+    options += ("start-times", "render", "threshold")
     assert all(f"--{option}" in shown for option in options)
 
 

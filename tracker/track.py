@@ -69,7 +69,7 @@ def track_recording(job: TrackingJob, detector: Detector, advance: Advance) -> T
         ahead = int(max(4, min(64, AHEAD_BYTES / max(info.width * info.height * 3, 1))))
         with contextlib.closing(read_ahead(iter(video), ahead)) as frames:
             before: Future[list[Tracklet]] | None = None
-            for batch in _batches(frames, detector.batch):
+            for batch in batches(frames, detector.batch):
                 detections = _detections(batch, log, detector)
                 if before is not None:
                     writer.add(before.result())
@@ -112,7 +112,8 @@ class _Follower:
         return closed
 
 
-def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+def batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    """Frames in lists of ``size``, the last one shorter."""
     while batch := list(itertools.islice(frames, size)):
         yield batch
 
