@@ -18,14 +18,13 @@ Floats = npt.NDArray[np.float32]
 Report = Callable[[str], None]
 
 CROPS = 8  # a tracklet, as the application keeps
-FALSE_MATCH_RATE = 0.002  # of pairs of different people at the default threshold
 
 
 def calibrate(split: Split, embed: Callable[[Sequence[Image]], Floats], report: Report) -> Calibration:
     """Fit similarity to probability on a data set's test identities, pooled per identity and camera.
 
     Up to 8 images of one identity in one camera stand for a tracklet; pairs of tracklets from different cameras are
-    the sample. The default threshold is the distance that 1 in 500 pairs of different people falls below.
+    the sample. The default threshold is the distance at which one person and two are equally likely.
 
     Args:
         split: a set with a gallery of identities that the embedder did not train on.
@@ -51,11 +50,11 @@ def calibrate(split: Split, embed: Callable[[Sequence[Image]], Floats], report: 
     first, second = first[apart], second[apart]
     similarity = np.einsum("ij,ij->i", vectors[first], vectors[second])
     same = pid[first] == pid[second]
-    threshold = 1 - float(np.quantile(similarity[~same], 1 - FALSE_MATCH_RATE))
-    found = fit_calibration(similarity, same, threshold)
+    found = fit_calibration(similarity, same)
+    joined = 1 - similarity <= found.threshold
     report(
-        f"calibrated on {len(vectors)} tracklets of {len(np.unique(pid))} identities: threshold {threshold:.3f},"
-        f" where {np.mean(1 - similarity[same] <= threshold):.1%} of pairs of one person join"
+        f"calibrated on {len(vectors)} tracklets of {len(np.unique(pid))} identities: threshold {found.threshold:.3f},"
+        f" where {joined[same].mean():.1%} of pairs of one person and {joined[~same].mean():.2%} of pairs of two join"
     )
     return found
 

@@ -169,8 +169,7 @@ def write_table(
     out: Path, tracklets: Sequence[Tracklet], vectors: Floats, identity: Mapping[TrackletKey, int], model_id: str
 ) -> None:
     """Write the LanceDB table ``tracklets``: one row per tracklet, vectors (n, d) row by row."""
-    import lancedb
-
+    lancedb = _lancedb()
     rows = {
         "tracklet": [str(tracklet.key) for tracklet in tracklets],
         "recording": [tracklet.key.recording for tracklet in tracklets],
@@ -198,6 +197,14 @@ def write_table(
         raise RunError(
             f"{out / TABLE}.lance: cannot be written ({str(error).splitlines()[0]}); free disk space"
         ) from None
+
+
+def _lancedb() -> Any:
+    """Import LanceDB, which otherwise warns on stderr that a table it is about to create does not exist."""
+    os.environ.setdefault("LANCE_LOG", "error")
+    import lancedb
+
+    return lancedb
 
 
 @dataclass(frozen=True)
@@ -234,9 +241,7 @@ class Run:
 
     def tracklets(self) -> pa.Table:
         """The LanceDB table as an Arrow table, one row per tracklet; ``vector`` is (d,) float32."""
-        import lancedb
-
-        return lancedb.connect(str(self.path)).open_table(TABLE).to_arrow()
+        return _lancedb().connect(str(self.path)).open_table(TABLE).to_arrow()
 
 
 def by_recording(tracklets: Iterable[Tracklet]) -> dict[str, list[Tracklet]]:

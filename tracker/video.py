@@ -22,6 +22,8 @@ from tracker.types import Frame, Image
 
 # Formats whose clock starts anywhere (broadcast time); the others' time lines start at their own zero.
 _BROADCAST_FORMATS = {"mpegts", "mpeg", "mpegtsraw"}
+_REORDERED = 16  # pictures that H.264 and HEVC may hold back, at most
+_TICK_S = 0.001  # of the coarsest clocks, Matroska's and Flash's: no time is truer than that
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class VideoInfo:
 
     Attributes:
         codec: of the video stream, as FFmpeg names it.
-        width, height: of the upright picture in pixels.
+        width, height: of the picture as it is stored, in pixels; whether it has to be turned to stand upright is known
+            only with the first frame.
         frames: as declared, or estimated from duration and rate; 0 where neither is known.
         rate: average frames per second; 0 where unknown.
         duration_s: 0 where unknown.
@@ -49,12 +52,16 @@ class VideoReader:
 
     Times are the file's own presentation times (variable frame rate and a video stream that starts late are kept)
     plus ``start_s``. MPEG transport and program streams, whose clocks start anywhere, count from their first moment.
-    Packets that cannot be decoded are skipped and counted in ``lost``.
+    What cannot be decoded is skipped and counted in ``lost``.
 
     Args:
         path: the file.
         start_s: added to every time.
-        fps: sample at most this many frames a second; None takes all.
+        fps: sample at most this many frames a second, on a grid that starts at the first frame; None takes all.
+
+    Attributes:
+        decoded: frames so far, those that sampling passes over included.
+        lost: frames so far that were announced but cannot be had.
 
     Raises:
         VideoError: the file is absent, empty, not a video, or has no video stream.
@@ -69,10 +76,15 @@ class VideoReader:
         self._container = _open(path)
         self._stream = self._video_stream()
         self.info = self._describe()
+        self._announced = self._count_announced()
+        self._trimmed = 0  # frames that an edit list hides
 
     def _video_stream(self) -> VideoStream:
         for stream in self._container.streams.video:
             if not stream.disposition & av.stream.Disposition.attached_pic:
+                if stream.codec_context is None:
+                    self._container.close()
+                    raise VideoError(f"{self.path}: its codec is not known here; convert it to H.264")
                 stream.thread_type = "AUTO"
                 return stream
         held = ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
@@ -99,25 +111,28 @@ class VideoReader:
         origin = 0.0
         if self._container.format.name in _BROADCAST_FORMATS and self._container.start_time is not None:
             origin = self._container.start_time / av.time_base
-        step = 1 / self.info.rate if self.info.rate else 0.04
-        previous = due = -float("inf")
+        clock = _Clock(-origin, 1 / self.info.rate if self.info.rate else 0.04)
+        grid = _Grid(1 / self.fps) if self.fps else None
         for picture in self._pictures():
-            time_s = picture.time - origin if picture.time is not None else previous + step
-            if time_s <= previous:  # a broken clock must not run backwards
-                time_s = previous + step
-            if previous == -float("inf") and picture.time is None:
-                time_s = 0.0
-            previous = time_s
-            if self.fps is not None:
-                if time_s < due - 1e-6:
-                    continue
-                due = time_s + 1 / self.fps if due == -float("inf") else _next_due(due, time_s, 1 / self.fps)
-            yield Frame(self.decoded + self.lost, time_s + self.start_s, upright(picture))
+            time_s = clock.read(picture.time)
+            if time_s is None:
+                self.lost += 1
+                continue
+            self.decoded += 1
+            if grid is None or grid.takes(time_s):
+                yield Frame(self.decoded + self.lost, time_s + self.start_s, upright(picture))
         self.close()
         if not self.decoded:
             raise VideoError(f"{self.path}: no frame can be decoded ({self.info.codec}); copy the file again")
-        if self._stream.frames:  # a file cut short still declares all its frames
-            self.lost = max(self.lost, self._stream.frames - self.decoded)
+        self.lost = max(self.lost, self._announced - self._trimmed - self.decoded)
+
+    def _count_announced(self) -> int:
+        """Frames that the file's index lists, whether or not they are there; 0 where it does not list them.
+
+        Without its index, an AVI still tells the length in its header, in units of frames.
+        """
+        listed = len(self._stream.index_entries)
+        return listed if self._stream.frames and listed > 1 else self._stream.frames
 
     def _pictures(self) -> Iterator[VideoFrame]:
         packets = self._container.demux(self._stream)
@@ -128,6 +143,8 @@ class VideoReader:
                 return
             except (av.error.FFmpegError, OSError):  # the container ends in rubble
                 packet = None
+            if packet is not None and packet.is_discard:
+                self._trimmed += 1
             try:
                 pictures = self._stream.codec_context.decode(packet)
             except av.error.EOFError:
@@ -135,9 +152,7 @@ class VideoReader:
             except av.error.FFmpegError:
                 self.lost += 1
                 continue
-            for picture in pictures:
-                self.decoded += 1
-                yield picture
+            yield from pictures
             if packet is None:
                 return
 
@@ -174,9 +189,54 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
-def _next_due(due: float, time_s: float, period: float) -> float:
-    """The first sampling instant after ``time_s`` on the grid that starts at the first frame."""
-    return due + period * (int((time_s + 1e-6 - due) / period) + 1)
+@dataclass
+class _Clock:
+    """A file's timestamps made into times that only grow.
+
+    After damage a decoder hands out a few pictures that come too late; they have no place any more. A clock that stays
+    behind for longer, or stands still, is broken or begins anew, as in joined recordings: it goes on where it was.
+    """
+
+    shift_s: float
+    step_s: float
+    last_s: float | None = None
+    stamp_s: float | None = None
+    late: int = 0
+
+    def read(self, stamp_s: float | None) -> float | None:
+        """The time of the next picture; None where it comes too late to have one."""
+        if self.last_s is None:
+            time_s = 0.0 if stamp_s is None else stamp_s + self.shift_s
+        elif stamp_s is None:
+            time_s = self.last_s + self.step_s
+        else:
+            time_s = stamp_s + self.shift_s
+            if time_s <= self.last_s:
+                self.late += 1
+                if self.late <= _REORDERED and stamp_s != self.stamp_s:
+                    return None
+                time_s = self.last_s + self.step_s
+                self.shift_s = time_s - stamp_s
+        self.late, self.last_s, self.stamp_s = 0, time_s, stamp_s
+        return time_s
+
+
+@dataclass
+class _Grid:
+    """Sampling instants ``period_s`` apart, the first at the first frame; each takes the first frame not before it."""
+
+    period_s: float
+    due_s: float | None = None
+
+    def takes(self, time_s: float) -> bool:
+        """Whether the frame at ``time_s`` is taken."""
+        if self.due_s is None:
+            self.due_s = time_s
+        ahead_s = time_s - self.due_s + min(_TICK_S, self.period_s / 4)
+        if ahead_s < 0:
+            return False
+        self.due_s += self.period_s * (int(ahead_s / self.period_s) + 1)
+        return True
 
 
 def upright(picture: VideoFrame) -> Image:
@@ -191,34 +251,31 @@ def read_ahead(frames: Iterator[Frame], depth: int = 32) -> Generator[Frame]:
 
     Closing the returned generator stops the thread.
     """
-    buffer: queue.Queue[Frame | BaseException | None] = queue.Queue(depth)
+    buffer: queue.SimpleQueue[Frame | BaseException | None] = queue.SimpleQueue()
+    room = threading.Semaphore(depth)
     stopped = threading.Event()
-
-    def put(item: Frame | BaseException | None) -> bool:
-        while not stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                buffer.put(item, timeout=0.1)
-                return True
-        return False
 
     def fill() -> None:
         try:
-            for frame in frames:
-                if not put(frame):
+            while room.acquire() and not stopped.is_set():
+                frame = next(frames, None)
+                buffer.put(frame)
+                if frame is None:
                     return
-            put(None)
         except BaseException as error:  # handed to the reading thread, which raises it
-            put(error)
+            buffer.put(error)
 
     thread = threading.Thread(target=fill, name="decode", daemon=True)
     thread.start()
     try:
         while (item := buffer.get()) is not None:
+            room.release()
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
         stopped.set()
+        room.release()
         thread.join()
 
 
@@ -264,7 +321,10 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(picture))
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}); free some disk space") from None
+            raise self._full(error) from None
+
+    def _full(self, error: OSError) -> RunError:
+        return RunError(f"{self.path}: cannot be written ({error.strerror}); free some disk space")
 
     def __enter__(self) -> Self:
         return self
@@ -272,11 +332,21 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._mux(None)
-        with contextlib.suppress(OSError):
+        done = False
+        try:
+            if kind is None:
+                self._mux(None)
+                self._close()
+                self._partial.replace(self.path)
+                done = True
+        finally:
+            if not done:
+                with contextlib.suppress(OSError):
+                    self._container.close()
+                self._partial.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        try:
             self._container.close()
-        if kind is None:
-            self._partial.replace(self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._full(error) from None
