@@ -95,6 +95,34 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], checkpoint)
 
 
+def start_from(model: EmbeddingModel, path: Path) -> None:
+    """Start the backbone from weights trained elsewhere, for example on ImageNet; the head stays as it is.
+
+    Weights fit by name, or, where the same architecture was published under other names, by their order and shapes.
+
+    Args:
+        model: changed in place.
+        path: a state dict saved by ``torch.save``; layers after the backbone's last one are ignored.
+
+    Raises:
+        ModelError: the file is absent, is no state dict, or does not fit the backbone.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weights; give a file of the backbone's weights, or start from scratch")
+    try:
+        given: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
+    except Exception as error:  # torch raises a dozen types for a file that is not a checkpoint
+        raise ModelError(f"{path}: not a state dict ({type(error).__name__}); give one saved by torch.save") from None
+    wanted = {n: v for n, v in model.backbone.state_dict().items() if not n.endswith("num_batches_tracked")}
+    if not wanted.keys() <= given.keys():
+        given = dict(zip(wanted, given.values(), strict=False))
+    misfits = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]
+    if misfits:
+        raise ModelError(f"{path}: {len(misfits)} of {len(wanted)} weights do not fit the backbone, first {misfits[0]}")
+    model.backbone.load_state_dict({name: given[name] for name in wanted}, strict=False)
+
+
 def load_model(path: Path) -> EmbeddingModel:
     """Rebuild a trained network for inference: no classifier, ``eval`` mode, on the CPU."""
     checkpoint = load_checkpoint(path)

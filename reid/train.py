@@ -18,7 +18,7 @@ from reid.datasets import ImageSet
 from reid.errors import BadInputError, ReidTrackError
 from reid.images import read_image
 from reid.losses import LOSSES
-from reid.model import EmbeddingModel, load_checkpoint, save_model
+from reid.model import EmbeddingModel, load_checkpoint, save_model, start_from
 from reid.sampler import Indices, pk_batches
 
 Report = Callable[[str], None]
@@ -40,6 +40,7 @@ class Recipe:
 
     Attributes:
         backbone: name in ``BACKBONES``.
+        pretrained: weights file that the backbone starts from; None starts from scratch.
         dim: length of the embedding.
         schedule: input sizes in order with their epochs; the last size is the model's.
         losses: weighted sum of terms.
@@ -47,11 +48,13 @@ class Recipe:
         lr: peak learning rate of Adam (AMSGrad), reached after ``warmup`` epochs, then a cosine to lr / 100.
         weight_decay: L2, on all parameters.
         erase: probability of random erasing.
+        bf16: bfloat16 autocast of the network; losses stay in float32.
         seed: of the initial weights, batches and augmentation.
         workers: processes that decode and augment.
     """
 
     backbone: str = "osnet_ibn_x0_25"
+    pretrained: Path | None = None
     dim: int = 256
     schedule: tuple[Stage, ...] = (((128, 64), 26), ((192, 96), 8))
     losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard"))
@@ -61,6 +64,7 @@ class Recipe:
     warmup: int = 3
     weight_decay: float = 5e-4
     erase: float = 0.4
+    bf16: bool = True
     seed: int = 0
     workers: int = 1
 
@@ -129,7 +133,12 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
     labels = images.labels()
     torch.manual_seed(recipe.seed)
     model = EmbeddingModel(recipe.backbone, recipe.dim, int(labels.max()) + 1, recipe.schedule[-1][0])
-    model.to(device).train()
+    if recipe.pretrained and not last.exists():
+        start_from(model, recipe.pretrained)
+        report(f"backbone {recipe.backbone} starts from {recipe.pretrained}")
+    elif not last.exists():
+        report(f"backbone {recipe.backbone} starts from scratch")
+    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(parameters, recipe.lr, weight_decay=recipe.weight_decay, amsgrad=True)
     start = 0
@@ -159,7 +168,7 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(epoch + step / len(batches))
             targets = torch.from_numpy(labels[indices]).to(device)
-            with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
+            with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=recipe.bf16):
                 features = model.features(to_network(model, crops.to(device)))
                 logits = model.classifier(model.neck(features)) if model.classifier is not None else features
             terms = {

@@ -1,4 +1,4 @@
-"""What several tests make: an embedder file that needs no training, and folders of coloured people."""
+"""What several tests make: an embedder file that needs no training, folders of coloured people, tracklets."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 
 from reid.calibration import Calibration
 from reid.embed import Card
+from tracker.types import Crop, Tracklet, TrackletKey
 
 CARD = Card("colour", (8, 4), "nothing", "0" * 64, Calibration(10.0, -5.0, 0.5))
 
@@ -62,3 +63,34 @@ def market_folder(folder: Path, images=4):
     write_image(folder / "bounding_box_test" / "0000_c3s1_000001_00.png", (120, 120, 120))
     write_image(folder / "bounding_box_test" / "-1_c3s1_000002_00.png", COLOURS[0])
     return folder
+
+
+def tracklet(key, start=0.0, end=1.0, camera="", boxes=5, crops=2, seed=0):
+    """A tracklet of plausible content; ``key`` is (recording, number), the camera is the recording unless given."""
+    rng = np.random.default_rng(seed)
+    index = np.sort(rng.choice(np.arange(1, boxes * 3), boxes, replace=False)).astype(np.int64)
+    low = rng.uniform(0, 50, (boxes, 2))
+    xyxy = np.hstack([low, low + rng.uniform(5, 50, (boxes, 2))]).astype(np.float32)
+    pictures = tuple(
+        Crop(int(at), float(np.float32(rng.random())), rng.bytes(30))
+        for at in np.sort(rng.choice(index, min(crops, boxes), replace=False))
+    )
+    return Tracklet(
+        TrackletKey(*key),
+        camera or key[0],
+        index,
+        np.linspace(start, end, boxes),
+        xyxy,
+        rng.random(boxes).astype(np.float32),
+        pictures,
+    )
+
+
+def same_tracklet(a, b):
+    """Whether two tracklets agree in everything, arrays' types included."""
+    arrays = ("index", "time_s", "xyxy", "score")
+    return (
+        (a.key, a.camera, a.crops) == (b.key, b.camera, b.crops)
+        and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays)
+        and all(getattr(a, name).dtype == getattr(b, name).dtype for name in arrays)
+    )

@@ -45,7 +45,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

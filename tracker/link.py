@@ -62,7 +62,7 @@ def agglomerate(
     expect_shape("forbidden", forbidden, (count, count))
     if count == 0:
         return []
-    distance = (1 - vectors @ vectors.T).astype(np.float32)
+    distance = np.clip(1 - vectors @ vectors.T, 0, 2).astype(np.float32)  # rounding reaches beyond
     distance[forbidden] = np.inf
     np.fill_diagonal(distance, np.inf)
     size = np.ones(count, np.float32)

@@ -1,6 +1,8 @@
 """From what the user names on the command line to recordings: files, folders, globs, camera names, clocks."""
 
+import contextlib
 import glob
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -87,10 +89,9 @@ def parse_start(text: str) -> tuple[float, bool]:
     >>> parse_start("1970-01-01T01:01:00+01:00")
     (60.0, True)
     """
-    try:
-        return float(text), False
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        if math.isfinite(seconds := float(text)):
+            return seconds, False
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -209,11 +209,17 @@ def read_tracklets(
         recording, camera: names they get.
         offset_s: added to their times.
         best: keep only this many crops of each, the best; None keeps all.
+
+    Raises:
+        RunError: the file is absent or damaged.
     """
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(_ROW_GROUP):
-            for row in batch.to_pylist():
-                yield _from_row(row, recording, camera, offset_s, best)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(_ROW_GROUP):
+                for row in batch.to_pylist():
+                    yield _from_row(row, recording, camera, offset_s, best)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        raise RunError(f"{path}: absent or damaged; remove it and run the same command again") from None
 
 
 def _from_row(row: dict[str, Any], recording: str, camera: str, offset_s: float, best: int | None) -> Tracklet:
@@ -242,7 +248,7 @@ def write_embeddings(path: Path, track_ids: Sequence[int], vectors: Floats) -> N
 
 def read_embeddings(path: Path, recording: str, model_id: str) -> Embeddings | None:
     """The vectors of one recording; None where the file is absent or damaged."""
-    with contextlib.suppress(OSError, pa.ArrowException, KeyError, ValueError):
+    with contextlib.suppress(OSError, pa.ArrowException, AttributeError, KeyError, ValueError):
         table = pq.read_table(path, page_checksum_verification=True)
         column = table["vector"].combine_chunks()
         vectors = column.flatten().to_numpy().reshape(len(table), column.type.list_size)

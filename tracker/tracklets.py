@@ -89,26 +89,26 @@ class BestCrops:
 
     def offer(self, frame: Frame, box: Floats, quality: float) -> None:
         """Consider the picture inside ``box``, (4,) pixels, whose geometric quality is ``quality``."""
-        rival = self._rival(frame.time_s)
-        if rival is not None and rival.quality >= quality:
+        rivals = self._rivals(frame.time_s)
+        bar = max((rival.quality for rival in rivals), default=-1.0)
+        if bar >= quality:
             return  # sharpness is at most 1: it cannot win, whatever its pixels
         x1, y1, x2, y2 = np.clip(box.round().astype(int), 0, None)
         view = frame.image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
         if view.size == 0:
             return
         quality *= sharpness(view)
-        if rival is not None:
-            if rival.quality >= quality:
-                return
-            self.kept = [candidate for candidate in self.kept if candidate is not rival]
+        if bar >= quality:
+            return
+        self.kept = [candidate for candidate in self.kept if all(candidate is not rival for rival in rivals)]
         self.kept.append(_Candidate(frame.index, frame.time_s, quality, _bounded(view)))
 
-    def _rival(self, time_s: float) -> _Candidate | None:
-        """Whom a picture taken at ``time_s`` must beat: its neighbour in time, else the worst once places are taken."""
+    def _rivals(self, time_s: float) -> list[_Candidate]:
+        """Whom a picture of ``time_s`` must beat: its neighbours in time, else the worst once places are taken."""
         near = [candidate for candidate in self.kept if abs(candidate.time_s - time_s) < SPACING_S]
-        if near:
-            return max(near, key=lambda candidate: candidate.quality)
-        return min(self.kept, key=lambda candidate: candidate.quality) if len(self.kept) >= self.limit else None
+        if near or len(self.kept) < self.limit:
+            return near
+        return [min(self.kept, key=lambda candidate: candidate.quality)]
 
     def encode(self) -> tuple[Crop, ...]:
         """The kept pictures as JPEG, in order of time."""
@@ -160,6 +160,7 @@ class Collector:
 
     def add(self, frame: Frame, tracks: Tracks, detections: Detections) -> list[Tracklet]:
         """Take one frame's tracks and all its detections; returns the tracklets that closed."""
+        closed = self._close(before_s=frame.time_s - self.close_after_s)  # first: a tracker may bridge a gap in time
         height, width = frame.image.shape[:2]
         quality = geometric_quality(tracks.detections, detections, (height, width))
         for row, track_id in enumerate(tracks.track_id.tolist()):
@@ -173,7 +174,7 @@ class Collector:
             track.boxes.append(box)
             track.score.append(float(tracks.detections.score[row]))
             track.crops.offer(frame, box, float(quality[row]))
-        return self._close(before_s=frame.time_s - self.close_after_s)
+        return closed
 
     def finish(self) -> list[Tracklet]:
         """Close all that is still open."""

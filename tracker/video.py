@@ -299,6 +299,7 @@ class VideoWriter:
         self._pad = (height % 2, width % 2)
         self._last = -1
         try:
+            self._partial.touch()  # the container opens it only with the first picture
             self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
         except OSError as error:
             raise RunError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None

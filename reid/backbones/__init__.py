@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from reid.backbones.mobilenet_v2 import MobileNetV2
 from reid.backbones.osnet import OSNet
 
 
@@ -32,4 +33,5 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "osnet_ibn_x0_25": partial(OSNet, width=0.25, instance_norm=True),
     "osnet_ibn_x0_5": partial(OSNet, width=0.5, instance_norm=True),
     "osnet_ibn_x1_0": partial(OSNet, width=1.0, instance_norm=True),
+    "mobilenet_v2": MobileNetV2,
 }

@@ -1,8 +1,10 @@
 """The command line: a thin layer over the library. Each command's module is imported when it is called, not before."""
 
+import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -102,6 +104,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         0 when all went well, 1 when something given could not be processed, 2 when what was asked makes no sense.
     """
+    with contextlib.suppress(ValueError):  # only the main thread may; tests call from others
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job manager's stop is a Ctrl-C
     try:
         code = cli.main(args, prog_name="reidtrack", standalone_mode=False)
         return code if isinstance(code, int) else 0
