@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxslim
 import torch
@@ -20,6 +21,7 @@ from reid.model import EmbeddingModel, load_model
 
 _log = logging.getLogger(__name__)
 
+SMALL = 256  # elements; smaller tensors are not worth a cast
 OPSET = 18  # the exporter's native one: nothing is converted, and old runtimes read it
 
 
@@ -87,7 +89,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def onnx_graph(model: EmbeddingModel) -> onnx.ModelProto:
-    """The network as an ONNX graph, batch and crop size free, batch normalisation folded, simplified.
+    """The network as an ONNX graph: batch and crop size free, normalisation folded, weights stored in half precision.
 
     Args:
         model: on the CPU, in ``eval`` mode.
@@ -112,4 +114,21 @@ def onnx_graph(model: EmbeddingModel) -> onnx.ModelProto:
         )
     assert program is not None  # it is None only without dynamo
     slim: onnx.ModelProto = onnxslim.slim(program.model_proto)
-    return slim
+    return _halved(slim)
+
+
+def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store weights in half precision, each followed by a cast: half the file, while runtimes compute in float32.
+
+    Runtimes fold the casts when they load the file. Small tensors stay as they are.
+    """
+    casts = []
+    for weights in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype == np.float32 and values.size >= SMALL and np.abs(values).max() < np.finfo(np.float16).max:
+            name = weights.name
+            weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    for position, cast in enumerate(casts):
+        model.graph.node.insert(position, cast)
+    return model

@@ -7,7 +7,8 @@ import av
 import cv2
 import numpy as np
 
-from tracker.video import VideoReader, VideoWriter
+from tracker.encode import VideoWriter
+from tracker.video import VideoReader
 
 
 def cut(source: Path, out: Path, first: int, last: int) -> Path:

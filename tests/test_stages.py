@@ -1,7 +1,7 @@
 """Files between stages: what is written comes back, and what is damaged counts as not made."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from tracker.stages import (
 )
 from tracker.types import Detections
 
-FACTS = TrackingFacts(100, 50, 3, 640, 480, 25.0, "h264", 0.04, 4.0, 1.5)
+FACTS = TrackingFacts(100, 50, 3, 0, 640, 480, 25.0, "h264", 0.04, 4.0, 1.5)
 
 
 def some(count):
@@ -38,7 +38,7 @@ def write(path, tracklets, at_once=7):
     with TrackletWriter(path) as writer:
         for start in range(0, len(tracklets), at_once):
             writer.add(tracklets[start : start + at_once])
-        writer.finish(FACTS)
+        writer.finish(replace(FACTS, tracklets=writer.count))
     return path
 
 
@@ -65,7 +65,7 @@ def test_tracklets_come_back_as_they_were(tmp_path, count, at_once):
     read = list(read_tracklets(path, "gate", "north"))
     assert len(read) == count
     assert all(map(same_tracklet, given, read))
-    assert tracking_facts(path) == FACTS
+    assert tracking_facts(path) == replace(FACTS, tracklets=count)
     assert [file.name for file in path.parent.iterdir()] == ["a.parquet"]
 
 
@@ -89,7 +89,7 @@ def test_any_reader_of_parquet_opens_them(tmp_path):
     path = write(tmp_path / "a.parquet", some(3))
     table = pq.read_table(path)
     assert table["track_id"].to_pylist() == [1, 2, 3]
-    assert json.loads(pq.read_metadata(path).metadata[b"reidtrack"]) == asdict(FACTS)
+    assert json.loads(pq.read_metadata(path).metadata[b"reidtrack"]) == asdict(FACTS) | {"tracklets": 3}
 
 
 def write_then_fail(path, count):
@@ -143,6 +143,7 @@ def test_damage_inside_a_tracklets_file_is_an_error_not_a_wrong_tracklet(tmp_pat
             read = list(read_tracklets(path, "gate", "north"))
         except RunError:
             found += 1
+            assert tracking_facts(path) is None  # so that the stage is made again
         else:
             assert len(read) == len(given)
             assert all(map(same_tracklet, given, read))
@@ -242,6 +243,9 @@ def test_detections_are_found_again(tmp_path):
     assert known(path, 50) == list(range(40))
     assert known(path, 50) == list(range(40))  # opening keeps them
     assert [file.name for file in path.parent.iterdir()] == ["a.arrow"]
+    log_batches(path, [[41]])
+    assert known(path, 50) == [*range(40), 41]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["a.1.arrow", "a.arrow"]
 
 
 def test_each_can_be_taken_once(tmp_path):
@@ -278,6 +282,7 @@ def written(tmp_path_factory):
 def resumes(folder, content):
     """Open a log of this content, add what it lacks, and see that all is there; returns what it knew."""
     path = folder / "a.arrow"
+    path.with_suffix(".1.arrow").unlink(missing_ok=True)
     path.write_bytes(content)
     before = known(path, 50)
     assert before == list(range(len(before)))
@@ -301,6 +306,6 @@ def test_a_log_that_is_no_log_begins_anew(tmp_path, written):
 
 
 def test_a_log_that_cannot_be_written(tmp_path):
-    (tmp_path / "a.arrow.partial").mkdir()
-    with pytest.raises(RunError, match=r"a\.arrow: cannot be written"):
-        DetectionLog(tmp_path / "a.arrow")
+    (tmp_path / "file").write_text("")
+    with DetectionLog(tmp_path / "file" / "a.arrow") as log, pytest.raises(RunError, match=r"a\.arrow: cannot be"):
+        log.append([1], [detections(1)])

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clips import silence
+from tracker.encode import VideoWriter
 from tracker.errors import RunError, VideoError
 from tracker.types import Frame
-from tracker.video import VideoReader, VideoWriter, _Clock, read_ahead
+from tracker.video import VideoReader, _Clock, read_ahead
 
 WIDTH, HEIGHT = 64, 48
 BLOCK = (24, 16)  # eight of them hold a number's bits

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tracker.demo_scenes import CAMERAS, CUTOUTS, Camera, Cutout, Screen, Walk
+from tracker.encode import VideoWriter
 from tracker.errors import RunError
 from tracker.types import Floats, Image, Integers
-from tracker.video import VideoWriter
 
 MIN_VISIBLE = 0.25  # of a person's pixels; with fewer in sight the person has no true box in that frame
 _STEPS_PER_S = 1.9

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -178,11 +179,10 @@ def exported(weights: Path, content: str) -> Path:
             copy = Path(folder, weights.name)  # the exporter writes beside its source
             shutil.copyfile(weights, copy)
             try:
-                made = (
-                    import_ultralytics()
-                    .YOLO(copy)
-                    .export(format="onnx", dynamic=True, imgsz=IMAGE_SIZE, simplify=True, verbose=False)
-                )
+                model = import_ultralytics().YOLO(copy)
+                with warnings.catch_warnings():  # about PyTorch's exporter, which ultralytics calls
+                    warnings.simplefilter("ignore")
+                    made = model.export(format="onnx", dynamic=True, imgsz=IMAGE_SIZE, simplify=True, verbose=False)
             except Exception as error:
                 raise _not_a_detector(weights, error) from None
             shutil.move(made, partial)

@@ -47,14 +47,26 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); {_remedy(path)}") from None
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while writing ``path`` into one clear line.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}); {_remedy(path)}") from None
 
 
 def _remedy(path: Path) -> str:

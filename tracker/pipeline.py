@@ -220,6 +220,9 @@ def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Reco
     check_claim(options.out, [recording.content for recording in recordings])
     for message in failed:
         progress.note(f"error: {message}")
+    cameras = [recording.camera for recording in recordings]
+    if not options.starts and len(set(cameras)) < len(cameras):
+        progress.note("warning: several recordings of one camera all start at 0; give --start-times to tell them apart")
     return recordings, failed
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import cv2
 
+from tracker.encode import VideoWriter
 from tracker.progress import Advance
 from tracker.types import Floats, Image, Recording, Tracklet, TrackletKey
-from tracker.video import VideoReader, VideoWriter, read_ahead
+from tracker.video import VideoReader, read_ahead
 
 Colour = tuple[int, int, int]
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracker.errors import RunError
-from tracker.files import whole_file
+from tracker.files import whole_file, writing
 from tracker.types import Crop, Detections, Embeddings, Floats, Tracklet, TrackletKey
 
 _DETECTIONS = pa.schema([("index", pa.int64()), ("xyxy", pa.list_(pa.float32())), ("score", pa.list_(pa.float32()))])
@@ -49,6 +49,7 @@ class TrackingFacts:
         frames: decoded.
         sampled: looked at.
         lost: frames that could not be decoded.
+        tracklets: found.
         width, height: of the upright picture, pixels.
         rate: average frames a second; 0 where unknown.
         codec: of the video.
@@ -59,6 +60,7 @@ class TrackingFacts:
     frames: int
     sampled: int
     lost: int
+    tracklets: int
     width: int
     height: int
     rate: float
@@ -71,53 +73,49 @@ class TrackingFacts:
 class DetectionLog:
     """Detections of one recording, kept as they are made, so that no detection is ever paid for twice.
 
-    Opening reads what an earlier, interrupted run left (all up to the first damage) and continues after it.
+    Opening reads what earlier, interrupted runs left, all up to the first damage. What this run adds goes to a file of
+    its own beside theirs (``x.arrow``, ``x.1.arrow``, ...), so that nothing that is kept is ever written to again.
 
     Args:
-        path: of the log.
+        path: of the first file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._known: dict[int, Detections] = {}
-        batches = list(_readable_batches(path))
-        for batch in batches:
-            for row in batch.to_pylist():
-                xyxy = np.array(row["xyxy"], np.float32).reshape(-1, 4)
-                self._known[row["index"]] = Detections(xyxy, np.array(row["score"], np.float32))
-        try:
-            self._sink = pa.OSFile(str(path) + ".partial", "wb")
-            self._writer = pa.ipc.new_stream(self._sink, _DETECTIONS)
-            for batch in batches:
-                self._writer.write_batch(batch)
-            self._sink.flush()
-            Path(str(path) + ".partial").replace(path)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written ({error.strerror or error}); free some disk space") from None
+        part = 0
+        while path.exists():
+            for batch in _readable_batches(path):
+                for row in batch.to_pylist():
+                    xyxy = np.array(row["xyxy"], np.float32).reshape(-1, 4)
+                    self._known[row["index"]] = Detections(xyxy, np.array(row["score"], np.float32))
+            part += 1
+            path = self.path.with_suffix(f".{part}{self.path.suffix}")
+        self._part = path
+        self._sink: Any = None
+        self._writer: Any = None
 
     def get(self, index: int) -> Detections | None:
         """Detections of a frame, if an earlier run found them; each can be taken once."""
         return self._known.pop(index, None)
 
     def append(self, indices: Sequence[int], detections: Sequence[Detections]) -> None:
-        """Record the frames just looked at.
+        """Record the frames just looked at; they are on the disk when this returns.
 
         Raises:
-            RunError: the disk is full.
+            RunError: the disk is full or the folder cannot be written.
         """
         rows = [
             {"index": index, "xyxy": found.xyxy.ravel(), "score": found.score}
             for index, found in zip(indices, detections, strict=True)
         ]
-        try:
+        with writing(self._part):
+            if self._writer is None:
+                self._part.parent.mkdir(parents=True, exist_ok=True)
+                self._sink = pa.OSFile(str(self._part), "wb")
+                self._writer = pa.ipc.new_stream(self._sink, _DETECTIONS)
             self._writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_DETECTIONS))
             self._sink.flush()
-        except OSError as error:
-            raise RunError(
-                f"{self.path}: cannot be written ({error.strerror or error}); free some disk space and run the same"
-                " command again: what is done is kept"
-            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -125,14 +123,13 @@ class DetectionLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):
-            self._writer.close()
-            self._sink.close()
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+                self._sink.close()
 
 
 def _readable_batches(path: Path) -> Iterator[Any]:
-    if not path.exists():
-        return
     with contextlib.suppress(pa.ArrowException, OSError), pa.OSFile(str(path)) as source:
         yield from pa.ipc.open_stream(source)
 
@@ -141,11 +138,15 @@ class TrackletWriter:
     """Writes a recording's tracklets as they close; the file appears when all is well.
 
     Use as a context manager and call ``finish`` with the facts before leaving it.
+
+    Attributes:
+        count: tracklets added.
     """
 
     def __init__(self, path: Path) -> None:
         self._whole = whole_file(path)
         self._rows: list[dict[str, Any]] = []
+        self.count = 0
         self._writer = pq.ParquetWriter(
             self._whole.__enter__(), _TRACKLETS, compression="zstd", write_page_checksum=True
         )
@@ -153,6 +154,7 @@ class TrackletWriter:
     def add(self, tracklets: Sequence[Tracklet]) -> None:
         """Add closed tracklets, times on the file's own clock."""
         self._rows.extend(_to_row(tracklet) for tracklet in tracklets)
+        self.count += len(tracklets)
         if len(self._rows) >= _ROW_GROUP:
             self._flush()
 
@@ -193,9 +195,14 @@ def _to_row(tracklet: Tracklet) -> dict[str, Any]:
 
 
 def tracking_facts(path: Path) -> TrackingFacts | None:
-    """The facts of a finished tracklets file; None where there is no such file or it is damaged."""
-    with contextlib.suppress(OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-        return TrackingFacts(**json.loads(pq.read_metadata(path).metadata[_FACTS]))
+    """The facts of a finished tracklets file; None where there is no such file or any of it is damaged."""
+    with (
+        contextlib.suppress(OSError, pa.ArrowException, KeyError, TypeError, ValueError),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        facts = TrackingFacts(**json.loads(file.metadata.metadata[_FACTS]))
+        rows = sum(len(batch) for batch in file.iter_batches(_ROW_GROUP))
+        return facts if rows == facts.tracklets else None
     return None
 
 

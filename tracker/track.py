@@ -86,6 +86,7 @@ def track_recording(job: TrackingJob, detector: Detector, advance: Advance) -> T
             frames=video.decoded,
             sampled=sampled,
             lost=video.lost,
+            tracklets=writer.count,
             width=width,
             height=height,
             rate=info.rate,

@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from tracker.encode import VideoWriter
 from tracker.track import batches
-from tracker.video import VideoReader, VideoWriter, read_ahead
+from tracker.video import VideoReader, read_ahead
 
 
 def detector_seconds(video: str) -> None:
