@@ -23,9 +23,9 @@ FORMAT = "1"
 _PREFIX = "reidtrack."
 
 EMBEDDERS: dict[str, Path] = {
-    "osnet_ibn_x0_25": Path(__file__).parent / "weights" / "osnet_ibn_x0_25.onnx",
+    "mobilenet_v2": Path(__file__).parent / "weights" / "mobilenet_v2.onnx",
 }
-DEFAULT_EMBEDDER = "osnet_ibn_x0_25"
+DEFAULT_EMBEDDER = "mobilenet_v2"
 
 
 @dataclass(frozen=True)

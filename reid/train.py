@@ -53,18 +53,18 @@ class Recipe:
         workers: processes that decode and augment.
     """
 
-    backbone: str = "osnet_ibn_x0_25"
+    backbone: str = "mobilenet_v2"
     pretrained: Path | None = None
     dim: int = 256
-    schedule: tuple[Stage, ...] = (((128, 64), 26), ((192, 96), 8))
-    losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard"))
+    schedule: tuple[Stage, ...] = (((128, 64), 11), ((192, 96), 2))
+    losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard", parameters={"soft": 1}))
     p: int = 16
     k: int = 4
-    lr: float = 1.5e-3
-    warmup: int = 3
+    lr: float = 5e-4
+    warmup: int = 1
     weight_decay: float = 5e-4
-    erase: float = 0.4
-    bf16: bool = True
+    erase: float = 0.3
+    bf16: bool = False
     seed: int = 0
     workers: int = 1
 

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import market_folder, write_image
 
 from reid.datasets import DATASETS, ImageSet, join, load_dataset
 from reid.datasets.types import DISTRACTOR, JUNK
 from reid.errors import BadInputError, DataError
 from reid.images import read_image, resize_crop
+from tests.helpers import market_folder, write_image
 
 
 def test_market1501(tmp_path):

@@ -3,7 +3,6 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import CARD, colour_embedder
 from onnx import TensorProto
 
 from reid import embed
@@ -11,6 +10,7 @@ from reid.calibration import Calibration
 from reid.embed import DEFAULT_EMBEDDER, EMBEDDERS, Card, Embedder, find_embedder
 from reid.errors import BadInputError, ModelError
 from reid.images import resize_crop
+from tests.helpers import CARD, colour_embedder
 
 
 @pytest.fixture

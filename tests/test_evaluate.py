@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from helpers import market_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -8,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 from reid.datasets import Split, load_dataset
 from reid.errors import DataError
 from reid.evaluate import evaluate_dataset, evaluate_features, score_ranking
+from tests.helpers import market_folder
 
 HAND = {
     "gallery_pid": np.array([7, 7, -1, 0, 7, 3, 7, 0]),

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
 from tests.clips import empty_room
 from tests.helpers import write_image
@@ -59,6 +61,7 @@ def desk(tmp_path_factory):
     people(folder / "Market-1501-v15.09.15", 8)
     people(folder / "cuhk03_np", 8)
     shutil.rmtree(folder / "cuhk03_np/query")
+    torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), folder / "mobilenet_v2.pt")
     return folder
 
 

@@ -1,11 +1,11 @@
 import ctypes
 
 import pytest
-from helpers import colour_embedder
 
 from reid import runtime
 from reid.errors import BadInputError, ModelError
 from reid.runtime import CPU, CUDA, TENSORRT, cuda_device_count, open_session, providers, resolve_device
+from tests.helpers import colour_embedder
 
 ALL = [TENSORRT, CUDA, CPU]
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import market_folder
+import torchvision
 
 from reid.augment import augment
 from reid.datasets import load_dataset
-from reid.errors import BadInputError, DataError
-from reid.model import load_checkpoint, load_model
+from reid.errors import BadInputError, DataError, ModelError
+from reid.model import EmbeddingModel, load_checkpoint, load_model, start_from
 from reid.train import LossTerm, Recipe, parse_losses, train
+from tests.helpers import market_folder
 
 RECIPE = Recipe(
     backbone="osnet_x0_25",
@@ -135,3 +136,24 @@ def test_augmentation_is_decided_by_its_generator():
         assert once.shape == (32, 16, 3)
         assert once.dtype == np.uint8
         assert np.array_equal(once, again)
+
+
+def test_a_backbone_starts_from_weights_by_name_or_by_order(tmp_path):
+    given = torchvision.models.mobilenet_v2(weights=None).state_dict()
+    renamed = {f"{number}_{name.rpartition('.')[2]}": value for number, (name, value) in enumerate(given.items())}
+    for weights in (given, renamed):
+        torch.save(weights, tmp_path / "weights.pt")
+        model = EmbeddingModel("mobilenet_v2", 8)
+        start_from(model, tmp_path / "weights.pt")
+        assert torch.equal(model.backbone.state_dict()["features.17.conv.2.weight"], given["features.17.conv.2.weight"])
+
+
+@pytest.mark.parametrize("content", ["absent", "text", "misfit"])
+def test_weights_that_do_not_fit_are_refused(tmp_path, content):
+    path = tmp_path / "weights.pt"
+    if content == "text":
+        path.write_text("hello")
+    elif content == "misfit":
+        torch.save({"a": torch.zeros(3)}, path)
+    with pytest.raises(ModelError, match=r"weights\.pt"):
+        start_from(EmbeddingModel("osnet_x0_25", 8), path)

@@ -22,13 +22,14 @@ FOLDER = click.Path(path_type=Path)
     "--data", multiple=True, required=True, metavar="NAME=FOLDER...", help="Data sets to train on together, by name."
 )
 @click.option("--out", type=FOLDER, default="reidtrack-training", show_default=True, help="Checkpoint and log go here.")
-@click.option("--backbone", default="osnet_ibn_x0_25", show_default=True, help="The network.")
-@click.option("--loss", default="cls:1,trihard:1", show_default=True, help="Weighted terms: cls:1,trihard:1.")
-@click.option("--schedule", default="128x64:26,192x96:8", show_default=True, help="Input sizes with their epochs.")
+@click.option("--backbone", default="mobilenet_v2", show_default=True, help="A network; an unknown name lists them.")
+@click.option("--pretrained", type=FOLDER, help="Weights file that the backbone starts from. [default: from scratch]")
+@click.option("--loss", default="cls:1,trihard:1,soft=1", show_default=True, help="Weighted terms: cls:1,trihard:1.")
+@click.option("--schedule", default="128x64:11,192x96:2", show_default=True, help="Input sizes with their epochs.")
 @click.option("--dim", default=256, show_default=True, help="Length of the embedding.")
 @click.option("--p", default=16, show_default=True, help="Identities a batch.")
 @click.option("--k", default=4, show_default=True, help="Images of each.")
-@click.option("--lr", default=1.5e-3, show_default=True, help="Peak learning rate.")
+@click.option("--lr", default=5e-4, show_default=True, help="Peak learning rate.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and augmentation.")
 @click.option("--workers", default=1, show_default=True, help="Processes that decode images.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
@@ -36,6 +37,7 @@ def train(
     data: tuple[str, ...],
     out: Path,
     backbone: str,
+    pretrained: Path | None,
     loss: str,
     schedule: str,
     dim: int,
@@ -58,12 +60,14 @@ def train(
 
     recipe = Recipe(
         backbone=backbone,
+        pretrained=pretrained,
         dim=dim,
         schedule=parse_schedule(schedule),
         losses=parse_losses(loss),
         p=p,
         k=k,
         lr=lr,
+        bf16=resolve_device(device) != "cpu",
         seed=seed,
         workers=workers,
     )
