@@ -15,7 +15,7 @@ from tracker import outputs
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
 from tracker.detect import DEFAULT_DETECTOR, YoloDetector, detector_id
 from tracker.embed import POOLING, EmbeddingJob, embed_recordings
-from tracker.errors import VideoError
+from tracker.errors import RunError, VideoError
 from tracker.files import digest, sha256
 from tracker.link import link
 from tracker.manifest import FORMAT, check_claim, known_contents, now, package_versions, write_manifest
@@ -25,7 +25,7 @@ from tracker.stages import TrackingFacts, read_embeddings, read_tracklets, track
 from tracker.store import Sighting, sightings, stack_embeddings
 from tracker.track import TrackingJob, track_recording
 from tracker.tracklets import CROPS
-from tracker.types import Floats, Recording, Tracklet
+from tracker.types import Floats, Recording, Tracklet, TrackletKey
 from tracker.video import VideoReader
 
 STAGES_VERSION = 1  # raise it when a stage's result changes for the same inputs: old files are then made again
@@ -127,16 +127,21 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         device = resolve_device(options.device)
         embedder = Embedder(options.embedder, options.device)
         calibration = _calibration(embedder)
-        works = [_work(recording, options, embedder.model_id) for recording in recordings]
+        detector = detector_id(options.detector)
+        works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
         manifest = _manifest(options, recordings)
         write_manifest(options.out, manifest)
     with timings.measure("tracking"):
         works, broken = _track(works, options, device, progress)
         failed += broken
     with timings.measure("embedding"):
-        vectors = _embed(works, embedder, progress)
+        keys, vectors = _embed(works, embedder, progress)
     with timings.measure("linking"):
         tracklets = [tracklet for work in works for tracklet in _tracklets(work)]
+        if keys != [tracklet.key for tracklet in tracklets]:
+            raise RunError(
+                f"{options.out / STAGES}: its files disagree; remove this folder and run the same command again"
+            )
         threshold = calibration.threshold if options.threshold is None else options.threshold
         identities = link(tracklets, vectors, threshold, lambda s: float(calibration.probability(s)))
     with timings.measure("writing"):
@@ -153,7 +158,7 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         "finished": now(),
         "threshold": threshold,
         "embedder": embedder.model_id,
-        "detector": detector_id(options.detector),
+        "detector": detector,
         "device": device,
         "timings_s": timings.seconds,
         "recordings": _recording_entries(recordings, facts),
@@ -226,9 +231,8 @@ def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Reco
     return recordings, failed
 
 
-def _work(recording: Recording, options: RunOptions, embedder_id: str) -> Work:
+def _work(recording: Recording, options: RunOptions, detector: str, embedder_id: str) -> Work:
     content = recording.content
-    detector = detector_id(options.detector)
     log = digest(STAGES_VERSION, content, detector)
     tracklets = digest(log, options.tracker, options.fps, CROPS)
     embeddings = digest(tracklets, embedder_id, POOLING)
@@ -304,8 +308,8 @@ def _expected_frames(job: TrackingJob) -> int:
     return info.frames
 
 
-def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> Floats:
-    """Make the embeddings files that are missing; returns all vectors, in the order of ``_tracklets``."""
+def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> tuple[list[TrackletKey], Floats]:
+    """Make the embeddings files that are missing; returns all keys and vectors, in the order of ``_tracklets``."""
     names = [(work.recording.name, work.embeddings) for work in works]
     parts = [read_embeddings(path, name, embedder.model_id) for name, path in names]
     todo = [
@@ -319,7 +323,7 @@ def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> Flo
     parts = [
         part or read_embeddings(path, name, embedder.model_id) for part, (name, path) in zip(parts, names, strict=True)
     ]
-    return stack_embeddings([part for part in parts if part], embedder.dim)[1]
+    return stack_embeddings([part for part in parts if part], embedder.dim)
 
 
 def _tracklets(work: Work) -> Iterator[Tracklet]:
