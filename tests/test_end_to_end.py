@@ -18,7 +18,7 @@ from tracker.compare import compare, read_mot
 from tracker.detect import YoloDetector
 from tracker.store import Run
 
-pytestmark = pytest.mark.xdist_group("models")
+pytestmark = pytest.mark.xdist_group("clips")
 
 
 @pytest.fixture(scope="module")

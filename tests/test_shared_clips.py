@@ -10,7 +10,7 @@ from tracker.cli import main
 VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 pytestmark = [
-    pytest.mark.xdist_group("models"),
+    pytest.mark.xdist_group("clips"),
     pytest.mark.skipif(not VIDEOS.is_dir(), reason="the shared recordings are not on this machine"),
 ]
 
