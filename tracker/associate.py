@@ -13,7 +13,7 @@ import numpy as np
 from tracker.detect import import_ultralytics
 from tracker.types import Detections, Image, Tracks
 
-DEFAULT_TRACKER = "bytetrack"
+DEFAULT_TRACKER = "tracktrack"
 REMEMBER_S = 1.5  # how long a person who is not seen keeps a track; longer breaks are joined by appearance
 
 
@@ -59,5 +59,5 @@ class UltralyticsTracker:
 
 TRACKERS: dict[str, Callable[[float], Tracker]] = {
     name: partial(UltralyticsTracker, name)
-    for name in ("bytetrack", "botsort", "ocsort", "deepocsort", "fasttrack", "tracktrack")
+    for name in ("tracktrack", "bytetrack", "botsort", "ocsort", "deepocsort", "fasttrack")
 }
