@@ -169,7 +169,8 @@ def write_table(
     out: Path, tracklets: Sequence[Tracklet], vectors: Floats, identity: Mapping[TrackletKey, int], model_id: str
 ) -> None:
     """Write the LanceDB table ``tracklets``: one row per tracklet, vectors (n, d) row by row."""
-    lancedb = _lancedb()
+    import lancedb
+
     rows = {
         "tracklet": [str(tracklet.key) for tracklet in tracklets],
         "recording": [tracklet.key.recording for tracklet in tracklets],
@@ -190,21 +191,14 @@ def write_table(
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     kinds = [str, str, str, int, int, float, float, int, int, int, float, float, float, str]
     arrays = [pa.array(values, types[kind]) for values, kind in zip(rows.values(), kinds, strict=True)]
+    mode = "overwrite" if (out / f"{TABLE}.lance").exists() else "create"  # overwriting nothing logs a warning
     try:
         table = pa.table([*arrays, column], names=[*rows, "vector"])
-        lancedb.connect(str(out)).create_table(TABLE, table, mode="overwrite")
+        lancedb.connect(str(out)).create_table(TABLE, table, mode=mode)
     except (OSError, RuntimeError) as error:  # lance reports a full or read-only disk as RuntimeError
         raise RunError(
             f"{out / TABLE}.lance: cannot be written ({str(error).splitlines()[0]}); free disk space"
         ) from None
-
-
-def _lancedb() -> Any:
-    """Import LanceDB, which otherwise warns on stderr that a table it is about to create does not exist."""
-    os.environ.setdefault("LANCE_LOG", "error")
-    import lancedb
-
-    return lancedb
 
 
 @dataclass(frozen=True)
@@ -241,7 +235,9 @@ class Run:
 
     def tracklets(self) -> pa.Table:
         """The LanceDB table as an Arrow table, one row per tracklet; ``vector`` is (d,) float32."""
-        return _lancedb().connect(str(self.path)).open_table(TABLE).to_arrow()
+        import lancedb
+
+        return lancedb.connect(str(self.path)).open_table(TABLE).to_arrow()
 
 
 def by_recording(tracklets: Iterable[Tracklet]) -> dict[str, list[Tracklet]]:
