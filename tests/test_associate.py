@@ -6,8 +6,6 @@ import pytest
 from tracker.associate import REMEMBER_S, TRACKERS
 from tracker.types import Detections
 
-pytestmark = pytest.mark.xdist_group("models")
-
 every = pytest.mark.parametrize("name", TRACKERS)
 IMAGE = np.zeros((360, 640, 3), np.uint8)
 RATE = 10.0

@@ -9,8 +9,6 @@ from tests.helpers import colour_embedder
 from tracker.cli import main
 from tracker.video import VideoReader
 
-pytestmark = pytest.mark.xdist_group("models")
-
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):

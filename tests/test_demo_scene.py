@@ -8,7 +8,6 @@ from tracker import demo
 from tracker.errors import RunError
 from tracker.video import VideoReader
 
-pytestmark = pytest.mark.xdist_group("demo_scene")
 EXPECTED = {"lobby": (240, 640, 480, 20), "street": (210, 768, 432, 15)}  # frames, width, height, rate
 
 

@@ -13,8 +13,6 @@ from tracker.detect import DEFAULT_SHA256, YoloDetector, default_weights, detect
 from tracker.files import sha256
 from tracker.types import Detections
 
-pytestmark = pytest.mark.xdist_group("models")
-
 
 def test_default_weights_are_the_official_file():
     assert sha256(default_weights()) == DEFAULT_SHA256

@@ -22,8 +22,6 @@ COMMANDS = [line for line in COMMANDS if re.match(r"(reidtrack|pip|python) ", li
 TEST_COMMAND = "pip install '.[test]' && pytest"
 INSTALL_COMMAND = "pip install . && reidtrack demo"
 
-pytestmark = pytest.mark.xdist_group("models")
-
 
 def test_ci_calls_exactly_the_test_command():
     assert TEST_COMMAND in COMMANDS

@@ -11,8 +11,6 @@ from tracker.demo import render_demo
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
-pytestmark = pytest.mark.xdist_group("models")
-
 
 def call(name, monkeypatch, *args):
     monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
