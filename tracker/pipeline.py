@@ -318,7 +318,8 @@ def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> tup
         if part is None
     ]
     if todo:
-        with progress.stage("embedding", 0, "tracklets") as advance:
+        total = sum(facts.tracklets for job in todo if (facts := tracking_facts(job.tracklets)))
+        with progress.stage("embedding", total, "tracklets") as advance:
             embed_recordings(todo, embedder, advance)
     parts = [
         part or read_embeddings(path, name, embedder.model_id) for part, (name, path) in zip(parts, names, strict=True)
