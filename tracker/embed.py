@@ -8,13 +8,13 @@ import numpy as np
 
 from reid.embed import Embedder
 from reid.images import decode_image
+from reid.pool import DEFAULT_POOLING as POOLING
 from reid.pool import POOLINGS
 from tracker.errors import RunError
 from tracker.progress import Advance
 from tracker.stages import read_tracklets, write_embeddings
 from tracker.types import Crop, Floats, Image, Tracklet
 
-POOLING = "quality"
 CROPS_A_CALL = 64
 
 
