@@ -8,8 +8,7 @@ import numpy as np
 
 from reid.embed import Embedder
 from reid.images import decode_image
-from reid.pool import DEFAULT_POOLING as POOLING
-from reid.pool import POOLINGS
+from reid.pool import DEFAULT_POOLING, POOLINGS
 from tracker.errors import RunError
 from tracker.progress import Advance
 from tracker.stages import read_tracklets, write_embeddings
@@ -91,4 +90,4 @@ def _pooled(batch: _Batch, embedder: Embedder) -> Iterable[Floats]:
     for tracklet in batch.tracklets:
         frames = np.stack([next(rows) for _ in tracklet.crops])
         weights = np.array([crop.quality for crop in tracklet.crops], np.float32)
-        yield POOLINGS[POOLING](frames, weights)
+        yield POOLINGS[DEFAULT_POOLING](frames, weights)

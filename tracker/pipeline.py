@@ -10,11 +10,12 @@ from typing import Any
 from reid.calibration import Calibration
 from reid.embed import DEFAULT_EMBEDDER, Embedder
 from reid.errors import BadInputError, ModelError
+from reid.pool import DEFAULT_POOLING
 from reid.runtime import resolve_device
 from tracker import outputs
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
 from tracker.detect import DEFAULT_DETECTOR, YoloDetector, detector_id
-from tracker.embed import POOLING, EmbeddingJob, embed_recordings
+from tracker.embed import EmbeddingJob, embed_recordings
 from tracker.errors import RunError, VideoError
 from tracker.files import digest, sha256
 from tracker.link import link
@@ -235,7 +236,7 @@ def _work(recording: Recording, options: RunOptions, detector: str, embedder_id:
     content = recording.content
     log = digest(STAGES_VERSION, content, detector)
     tracklets = digest(log, options.tracker, options.fps, CROPS)
-    embeddings = digest(tracklets, embedder_id, POOLING)
+    embeddings = digest(tracklets, embedder_id, DEFAULT_POOLING)
     folder = options.out / STAGES
     return Work(
         recording,
