@@ -1,26 +1,32 @@
-"""Training augmentation of one crop: flip, pad-crop, colour, resolution, erasing.
+"""Training augmentation of one crop.
 
-Flip, pad-crop and erasing follow the bag of tricks (Luo et al., arXiv:1903.07071) and Random Erasing (Zhong et al.,
-arXiv:1708.04896). Colour and resolution changes stand in for what differs from camera to camera.
+An augmentation takes ``(image, size, rng, erase)``: an RGB crop (h, w, 3) uint8 of any size, the size (height, width)
+of the result, the source of all randomness, and the probability of random erasing where the augmentation has it. It
+returns an RGB crop at that size, uint8, and leaves the given one as it was. To add one, write it here and add a line to
+``AUGMENTATIONS``.
 """
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from reid.images import Image, resize_crop
 
+Size = tuple[int, int]
+
 ERASE_FILL = (124, 116, 104)  # ImageNet's mean colour: zero after normalisation
 
+# The MSML paper names its four changes without their extent; these are ours.
+MSML_SHIFT = 0.06  # of the side, either way
+MSML_ZOOM = 0.15  # either way
+MSML_BLUR = 0.01  # of the height, the largest standard deviation: a person somewhat out of focus
 
-def augment(image: Image, size: tuple[int, int], rng: np.random.Generator, erase: float = 0.4) -> Image:
-    """A random variant of an RGB crop at ``size`` = (height, width), uint8.
+TRIES = 100  # to find a rectangle that fits, as the reference implementation of random erasing
 
-    Args:
-        image: (h, w, 3) RGB uint8.
-        size: of the result.
-        rng: source of all randomness.
-        erase: probability of random erasing.
-    """
+
+def cross_camera(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Image:
+    """Flip, pad-crop and erasing, with changes of colour and resolution for what differs from camera to camera."""
     if rng.random() < 0.25:
         image = lower_resolution(image, rng)
     image = resize_crop(image, size)
@@ -32,6 +38,49 @@ def augment(image: Image, size: tuple[int, int], rng: np.random.Generator, erase
     if rng.random() < erase:
         image = erased(image, rng)
     return np.ascontiguousarray(image)
+
+
+def msml(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Image:
+    """Flip, shift, zoom and blur, as the MSML paper (Xiao et al., arXiv:1710.00478); ``erase`` has no part in it."""
+    image = resize_crop(image, size)
+    height, width = size
+    zoom = 1 + rng.uniform(-MSML_ZOOM, MSML_ZOOM)
+    along = zoom if rng.random() < 0.5 else -zoom  # negative mirrors
+    dy, dx = rng.uniform(-MSML_SHIFT, MSML_SHIFT, 2) * size
+    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+    matrix = np.array([[along, 0, middle_x * (1 - along) + dx], [0, zoom, middle_y * (1 - zoom) + dy]])
+    moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if rng.random() < 0.5:
+        moved = cv2.GaussianBlur(moved, (0, 0), max(rng.uniform(0, MSML_BLUR * height), 0.1))
+    return np.asarray(moved, np.uint8)
+
+
+def bag_of_tricks(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Image:
+    """Flip, pad-crop and erasing, as the bag of tricks (Luo et al., arXiv:1903.07071).
+
+    Its 10 pixels of padding are for 256x128 and scale with the height. Its authors fill the erased rectangle with the
+    mean's numbers after normalisation, a lighter grey; here it is the mean colour itself.
+    """
+    image = resize_crop(image, size)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    image = shift(image, max(round(size[0] * 10 / 256), 1), rng)
+    if rng.random() < erase:
+        image = random_erasing(image, rng)
+    return np.ascontiguousarray(image)
+
+
+def none(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Image:
+    """Resize only."""
+    return resize_crop(image, size)
+
+
+AUGMENTATIONS: dict[str, Callable[[Image, Size, np.random.Generator, float], Image]] = {
+    "cross_camera": cross_camera,
+    "msml": msml,
+    "bag_of_tricks": bag_of_tricks,
+    "none": none,
+}
 
 
 def lower_resolution(image: Image, rng: np.random.Generator) -> Image:
@@ -46,28 +95,43 @@ def shift(image: Image, pad: int, rng: np.random.Generator) -> Image:
     """Pad with black by ``pad`` pixels and crop the original size at a random place."""
     height, width = image.shape[:2]
     dy, dx = rng.integers(0, 2 * pad + 1, 2)
-    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
+    padded = np.zeros((height + 2 * pad, width + 2 * pad, 3), np.uint8)
+    padded[pad : pad + height, pad : pad + width] = image
     return padded[dy : dy + height, dx : dx + width]
 
 
 def colour(image: Image, rng: np.random.Generator) -> Image:
-    """Change brightness, contrast, saturation and white balance, each by up to about a third."""
-    pixels = image.astype(np.float32)
-    grey = pixels.mean(2, keepdims=True)
-    pixels = grey + (pixels - grey) * rng.uniform(0.7, 1.3)
-    pixels = (pixels - 128) * rng.uniform(0.7, 1.3) + 128
-    pixels *= rng.uniform(0.7, 1.3) * rng.uniform(0.92, 1.08, 3).astype(np.float32)
-    return np.asarray(np.clip(pixels, 0, 255), np.uint8)
+    """Change saturation, contrast, brightness and white balance, each by up to about a third."""
+    saturation, contrast, brightness = rng.uniform(0.7, 1.3, 3)
+    gain = brightness * rng.uniform(0.92, 1.08, 3)
+    mixed = saturation * np.eye(3) + (1 - saturation) / 3  # about the grey of each pixel
+    matrix = np.column_stack([contrast * mixed, np.full(3, 128 * (1 - contrast))]) * gain[:, None]
+    return np.asarray(cv2.transform(image, matrix), np.uint8)
 
 
 def erased(image: Image, rng: np.random.Generator) -> Image:
-    """Cover one rectangle of 2 to 33 % of the area, aspect 0.3 to 3.3, with the mean colour."""
+    """Cover one rectangle of 2 to 33 % of the area, aspect 0.3 to 3.3, with the mean colour; trimmed to fit."""
     height, width = image.shape[:2]
     area = rng.uniform(0.02, 0.33) * height * width
     aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.33)))
     h, w = int(np.sqrt(area * aspect)), int(np.sqrt(area / aspect))
     h, w = min(max(h, 1), height - 1), min(max(w, 1), width - 1)
-    top, left = int(rng.integers(0, height - h)), int(rng.integers(0, width - w))
+    return _covered(image, int(rng.integers(0, height - h)), int(rng.integers(0, width - w)), h, w)
+
+
+def random_erasing(image: Image, rng: np.random.Generator) -> Image:
+    """Random erasing (Zhong et al., arXiv:1708.04896): 2 to 40 % of the area, drawn until it fits."""
+    height, width = image.shape[:2]
+    for _ in range(TRIES):
+        area = rng.uniform(0.02, 0.4) * height * width
+        aspect = rng.uniform(0.3, 1 / 0.3)
+        h, w = round(float(np.sqrt(area * aspect))), round(float(np.sqrt(area / aspect)))
+        if h < height and w < width:
+            return _covered(image, int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w)
+    return image
+
+
+def _covered(image: Image, top: int, left: int, height: int, width: int) -> Image:
     out = image.copy()
-    cv2.rectangle(out, (left, top), (left + w - 1, top + h - 1), ERASE_FILL, -1)
+    out[top : top + height, left : left + width] = ERASE_FILL
     return out
