@@ -11,13 +11,14 @@ def pairwise_distance(features: Tensor) -> Tensor:
     coincide (torchreid, fast-reid and the BoT baseline agree on this form).
 
     Args:
-        features: (n, d) floating point; half precisions are raised to float32 first.
+        features: (n, d) floating point; half precisions are raised to float32 first, also under autocast.
 
     Returns:
         (n, n), symmetric, not below 1e-6.
     """
     if features.dtype in (torch.float16, torch.bfloat16):
         features = features.float()
-    squares = features.square().sum(1)
-    squared = squares[:, None] + squares[None, :] - 2 * features @ features.T
-    return squared.clamp(min=1e-12).sqrt()
+    with torch.autocast(features.device.type, enabled=False):
+        squares = features.square().sum(1)
+        squared = squares[:, None] + squares[None, :] - 2 * features @ features.T
+        return squared.clamp(min=1e-12).sqrt()

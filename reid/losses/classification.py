@@ -3,14 +3,15 @@
 from torch import Tensor
 from torch.nn import functional
 
+from reid.losses.pairs import vectors
 
-def classification(features: Tensor, logits: Tensor, labels: Tensor, smoothing: float = 0.1) -> Tensor:
+
+def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.1) -> Tensor:
     """Mean cross-entropy with target (1 - e) one-hot + e / C, as BoT and torchreid smooth (not e / (C - 1)).
 
     Args:
-        features: unused; losses share one signature.
         logits: (n, C).
         labels: (n,) int64.
-        smoothing: e in [0, 1).
+        smoothing: e in [0, 1); 0 is the plain softmax loss.
     """
-    return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    return functional.cross_entropy(vectors(logits), labels, label_smoothing=smoothing)
