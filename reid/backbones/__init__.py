@@ -11,8 +11,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from reid.backbones.googlenet import GoogLeNet
+from reid.backbones.inception_v2 import InceptionV2
 from reid.backbones.mobilenet_v2 import MobileNetV2
 from reid.backbones.osnet import OSNet
+from reid.backbones.resnet import ResNet50
 
 
 class Backbone(Protocol):
@@ -30,8 +33,16 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "osnet_x0_5": partial(OSNet, width=0.5),
     "osnet_x0_75": partial(OSNet, width=0.75),
     "osnet_x1_0": partial(OSNet, width=1.0),
-    "osnet_ibn_x0_25": partial(OSNet, width=0.25, instance_norm=True),
-    "osnet_ibn_x0_5": partial(OSNet, width=0.5, instance_norm=True),
-    "osnet_ibn_x1_0": partial(OSNet, width=1.0, instance_norm=True),
+    "osnet_ibn_x0_25": partial(OSNet, width=0.25, variant="ibn"),
+    "osnet_ibn_x0_5": partial(OSNet, width=0.5, variant="ibn"),
+    "osnet_ibn_x1_0": partial(OSNet, width=1.0, variant="ibn"),
+    "osnet_ain_x0_25": partial(OSNet, width=0.25, variant="ain"),
+    "osnet_ain_x0_5": partial(OSNet, width=0.5, variant="ain"),
+    "osnet_ain_x1_0": partial(OSNet, width=1.0, variant="ain"),
     "mobilenet_v2": MobileNetV2,
+    "resnet50": ResNet50,
+    "resnet50_ibn": partial(ResNet50, instance_norm=True),
+    "resnet50x": partial(ResNet50, separable=True),
+    "inception_v2": InceptionV2,
+    "googlenet": GoogLeNet,
 }

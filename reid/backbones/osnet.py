@@ -1,24 +1,29 @@
 """OSNet: Omni-Scale Feature Learning for Person Re-Identification (Zhou et al., ICCV 2019, arXiv:1905.00953).
 
-Written from the paper (table 1, figures 3 to 5). ``instance_norm`` follows the OSNet-IBN variant of the authors'
-"Learning Generalisable Omni-Scale Representations" (arXiv:1910.06827): instance normalisation in the stem and after
-the residual sum of the first stage removes a camera's contrast and colour cast where features are still low-level.
+Written from the paper (table 1, figures 3 to 5). The variants are from the authors' "Learning Generalisable Omni-Scale
+Representations" (arXiv:1910.06827): instance normalisation removes a camera's contrast and colour cast. OSNet-IBN has
+it where features are still low-level, OSNet-AIN where an architecture search put it.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from reid.backbones.layers import conv_norm, initialise
+
 STREAMS = 4  # scales per block; stream t stacks t lite 3x3 convolutions (paper, section 3.2)
 GATE_REDUCTION = 16
 
+Place = Literal["none", "residual", "sum"]
+Variant = Literal["plain", "ibn", "ain"]
 
-def conv_norm(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
-    """Convolution and batch normalisation, with ReLU unless told otherwise."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-    ]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+# Where each of the three stages' two blocks normalises by instance. The stems of ibn and ain do so too.
+INSTANCE_NORM: dict[Variant, tuple[tuple[Place, Place], ...]] = {
+    "plain": (("none", "none"), ("none", "none"), ("none", "none")),
+    "ibn": (("sum", "sum"), ("none", "none"), ("none", "none")),
+    "ain": (("residual", "residual"), ("none", "residual"), ("residual", "none")),
+}
 
 
 def lite_conv(channels: int) -> nn.Sequential:
@@ -47,19 +52,26 @@ class AggregationGate(nn.Module):
 
 
 class OmniScaleBlock(nn.Module):
-    """Residual block of four streams with receptive fields 3, 5, 7 and 9, fused by one gate (paper, figure 4b)."""
+    """Residual block of four streams with receptive fields 3, 5, 7 and 9, fused by one gate (paper, figure 4b).
 
-    def __init__(self, inputs: int, outputs: int, *, instance_norm: bool) -> None:
+    Instance normalisation, where there is one, is of the sum with the shortcut or of the residual before it; there it
+    takes the place of batch normalisation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, instance_norm: Place = "none") -> None:
         super().__init__()
         middle = outputs // 4
+        self.instance_norm = instance_norm
         self.reduce = conv_norm(inputs, middle)
         self.streams = nn.ModuleList(
             nn.Sequential(*(lite_conv(middle) for _ in range(depth))) for depth in range(1, STREAMS + 1)
         )
         self.gate = AggregationGate(middle)
         self.expand = conv_norm(middle, outputs, relu=False)
+        if instance_norm == "residual":
+            self.expand = self.expand[:1]
         self.shortcut = conv_norm(inputs, outputs, relu=False) if inputs != outputs else nn.Identity()
-        self.norm = nn.InstanceNorm2d(outputs, affine=True) if instance_norm else nn.Identity()
+        self.norm = nn.Identity() if instance_norm == "none" else nn.InstanceNorm2d(outputs, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h, w)."""
@@ -67,7 +79,10 @@ class OmniScaleBlock(nn.Module):
         fused = self.gate(self.streams[0](reduced))
         for stream in self.streams[1:]:
             fused = fused + self.gate(stream(reduced))
-        return torch.relu(self.norm(self.expand(fused) + self.shortcut(x)))
+        residual = self.expand(fused)
+        if self.instance_norm == "residual":
+            return torch.relu(self.norm(residual) + self.shortcut(x))
+        return torch.relu(self.norm(residual + self.shortcut(x)))
 
 
 class OSNet(nn.Module):
@@ -75,39 +90,38 @@ class OSNet(nn.Module):
 
     Args:
         width: multiplier of every stage's channels (64, 256, 384, 512); the paper's x1.0, x0.75, x0.5, x0.25.
-        instance_norm: instance normalisation in the stem and the first stage (OSNet-IBN).
+        variant: where instance normalisation stands, a key of ``INSTANCE_NORM``.
     """
 
-    def __init__(self, width: float = 1.0, *, instance_norm: bool = False) -> None:
+    def __init__(self, width: float = 1.0, variant: Variant = "plain") -> None:
         super().__init__()
         stem, first, second, third = (int(channels * width) for channels in (64, 256, 384, 512))
+        places = INSTANCE_NORM[variant]
         self.stem = conv_norm(3, stem, 7, 2)
-        if instance_norm:
+        if variant != "plain":
             self.stem[1] = nn.InstanceNorm2d(stem, affine=True)
         self.pool = nn.MaxPool2d(3, 2, padding=1)
         self.stages = nn.Sequential(
-            self._stage(stem, first, instance_norm=instance_norm),
+            _stage(stem, first, places[0]),
             conv_norm(first, first),
             nn.AvgPool2d(2),
-            self._stage(first, second),
+            _stage(first, second, places[1]),
             conv_norm(second, second),
             nn.AvgPool2d(2),
-            self._stage(second, third),
+            _stage(second, third, places[2]),
             conv_norm(third, third),
         )
         self.out_channels = third
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    @staticmethod
-    def _stage(inputs: int, outputs: int, *, instance_norm: bool = False) -> nn.Sequential:
-        return nn.Sequential(
-            OmniScaleBlock(inputs, outputs, instance_norm=instance_norm),
-            OmniScaleBlock(outputs, outputs, instance_norm=instance_norm),
-        )
+        initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) float, normalised, to (n, out_channels, h / 16, w / 16)."""
         features: Tensor = self.stages(self.pool(self.stem(images)))
         return features
+
+
+def _stage(inputs: int, outputs: int, places: tuple[Place, Place]) -> nn.Sequential:
+    return nn.Sequential(
+        OmniScaleBlock(inputs, outputs, places[0]),
+        OmniScaleBlock(outputs, outputs, places[1]),
+    )
