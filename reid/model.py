@@ -4,7 +4,7 @@ Normalisation constants are buffers, so they travel with the weights and into th
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,39 +17,114 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class GeM(nn.Module):
+    """Generalised-mean pooling, (mean of x^p)^(1/p) with p learned (Radenovic et al., arXiv:1711.02512).
+
+    (n, c, h, w) to (n, c). p = 1 is the average, p towards infinity the maximum; it starts at 3.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c), values below 1e-6 raised to it; float32 or wider."""
+        maps = maps.float() if maps.itemsize < 4 else maps
+        pooled: Tensor = maps.clamp(min=1e-6).pow(self.p).mean((2, 3)).pow(1 / self.p)
+        return pooled
+
+
+class Average(nn.Module):
+    """(n, c, h, w) to its spatial mean (n, c)."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c)."""
+        return maps.mean((2, 3))
+
+
+class Stripes(nn.Module):
+    """AlignedReID's local branch (Zhang et al., arXiv:1711.08184): one vector for each row of the feature map.
+
+    Mean over the width, 1 x 1 convolution, batch normalisation, ReLU: (n, c, h, w) to (n, h, ``channels``).
+    """
+
+    def __init__(self, in_channels: int, channels: int = 128) -> None:
+        super().__init__()
+        self.reduce = nn.Conv1d(in_channels, channels, 1, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, h, channels), head first."""
+        stripes: Tensor = functional.relu(self.norm(self.reduce(maps.mean(3)))).transpose(1, 2)
+        return stripes
+
+
+POOLS: dict[str, type[nn.Module]] = {"average": Average, "gem": GeM}
+HEADS = ("bnneck", "fc")
+
+
+class Outputs(NamedTuple):
+    """What training looks at: (n, d) features before the neck, (n, C) logits, (n, s, c) stripes or None."""
+
+    features: Tensor
+    logits: Tensor
+    local: Tensor | None
+
+
 class EmbeddingModel(nn.Module):
     """Crops to vectors.
 
     Args:
         backbone: a name in ``BACKBONES``.
-        dim: length of the embedding.
+        dim: length of the embedding; 0 keeps the backbone's channels, without a linear map.
         identities: training identities; 0 builds no classifier (for inference).
         size: (height, width) that crops are resized to inside ``forward`` when they come in another size.
-
-    The head is the BNNeck of Luo et al. (arXiv:1903.07071): metric losses see the vector before the batch
-    normalisation, the classifier and the test see the one after it; BN's bias is frozen at 0 and the classifier has
-    none.
+        pool: a name in ``POOLS``: feature map to vector.
+        head: ``bnneck`` (Luo et al., arXiv:1903.07071): metric losses see the vector before the batch normalisation,
+            the classifier and the test see the one after it; BN's bias is frozen at 0 and the classifier has none.
+            ``fc``, as in the MSML paper: one vector for losses, classifier and test.
+        stripes: build AlignedReID's local branch.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: str, dim: int = 256, identities: int = 0, size: tuple[int, int] = (256, 128)) -> None:
+    def __init__(
+        self,
+        backbone: str,
+        dim: int = 256,
+        identities: int = 0,
+        size: tuple[int, int] = (256, 128),
+        pool: str = "average",
+        head: str = "bnneck",
+        stripes: bool = False,
+    ) -> None:
         super().__init__()
-        if backbone not in BACKBONES:
-            raise BadInputError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
+        for what, name, choices in (
+            ("backbone", backbone, BACKBONES),
+            ("pooling", pool, POOLS),
+            ("head", head, HEADS),
+        ):
+            if name not in choices:
+                raise BadInputError(f"{what} {name!r} is unknown; choose one of {', '.join(choices)}")
         self.config: dict[str, Any] = {"backbone": backbone, "dim": dim, "size": list(size)}
+        self.config |= {"pool": pool, "head": head, "stripes": stripes}
         self.size = size
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255)
         trunk = BACKBONES[backbone]()
         self.backbone = cast(nn.Module, trunk)
-        self.linear = nn.Linear(trunk.out_channels, dim)
-        self.neck = nn.BatchNorm1d(dim)
-        self.neck.bias.requires_grad_(False)
-        self.classifier = nn.Linear(dim, identities, bias=False) if identities else None
-        nn.init.kaiming_normal_(self.linear.weight, mode="fan_out")
-        nn.init.zeros_(self.linear.bias)
+        self.pool = POOLS[pool]()
+        self.linear = nn.Linear(trunk.out_channels, dim) if dim else nn.Identity()
+        self.dim = dim or trunk.out_channels
+        self.neck = nn.BatchNorm1d(self.dim) if head == "bnneck" else nn.Identity()
+        self.classifier = nn.Linear(self.dim, identities, bias=head == "fc") if identities else None
+        self.stripes = Stripes(trunk.out_channels) if stripes else None
+        if isinstance(self.linear, nn.Linear):
+            nn.init.kaiming_normal_(self.linear.weight, mode="fan_out")
+            nn.init.zeros_(self.linear.bias)
+        if isinstance(self.neck, nn.BatchNorm1d):
+            self.neck.bias.requires_grad_(False)
         if self.classifier is not None:
             nn.init.normal_(self.classifier.weight, std=0.001)
 
@@ -61,9 +136,30 @@ class EmbeddingModel(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) preprocessed to (n, dim): what metric losses see."""
-        feature_map = self.backbone(images)
-        vectors: Tensor = self.linear(feature_map.mean((2, 3)))
+        vectors: Tensor = self.linear(self.pool(self.backbone(images)))
         return vectors
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """(n, 3, h, w) preprocessed to all that training looks at; needs the classifier.
+
+        Features, and stripes where there are any, are float32 whatever the autocast.
+        """
+        maps = self.backbone(images)
+        features = self.linear(self.pool(maps))
+        assert self.classifier is not None, "built for inference"
+        logits = self.classifier(self.neck(features))
+        return Outputs(features.float(), logits.float(), self.stripes(maps).float() if self.stripes else None)
+
+    def local(self, crops: Tensor) -> Tensor:
+        """(n, h, w, 3) RGB uint8 crops to (n, s, c) stripes for AlignedReID's local distance.
+
+        Raises:
+            ModelError: it was trained without them.
+        """
+        if self.stripes is None:
+            raise ModelError("this model has no local branch; train one with a loss that needs it, such as aligned")
+        stripes: Tensor = self.stripes(self.backbone(self.preprocess(crops)))
+        return stripes
 
     def forward(self, crops: Tensor) -> Tensor:
         """(n, h, w, 3) RGB uint8 crops of any one size to (n, dim) unit vectors."""
@@ -95,39 +191,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], checkpoint)
 
 
-def start_from(model: EmbeddingModel, path: Path) -> None:
-    """Start the backbone from weights trained elsewhere, for example on ImageNet; the head stays as it is.
-
-    Weights fit by name, or, where the same architecture was published under other names, by their order and shapes.
-
-    Args:
-        model: changed in place.
-        path: a state dict saved by ``torch.save``; layers after the backbone's last one are ignored.
-
-    Raises:
-        ModelError: the file is absent, is no state dict, or does not fit the backbone.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such weights; give a file of the backbone's weights, or start from scratch")
-    try:
-        given: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
-    except Exception as error:  # torch raises a dozen types for a file that is not a checkpoint
-        raise ModelError(f"{path}: not a state dict ({type(error).__name__}); give one saved by torch.save") from None
-    wanted = {n: v for n, v in model.backbone.state_dict().items() if not n.endswith("num_batches_tracked")}
-    if not wanted.keys() <= given.keys():
-        given = dict(zip(wanted, given.values(), strict=False))
-    misfits = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]
-    if misfits:
-        raise ModelError(f"{path}: {len(misfits)} of {len(wanted)} weights do not fit the backbone, first {misfits[0]}")
-    model.backbone.load_state_dict({name: given[name] for name in wanted}, strict=False)
-
-
 def load_model(path: Path) -> EmbeddingModel:
     """Rebuild a trained network for inference: no classifier, ``eval`` mode, on the CPU."""
     checkpoint = load_checkpoint(path)
     config = checkpoint["config"]
-    model = EmbeddingModel(config["backbone"], config["dim"], size=tuple(config["size"]))
+    model = EmbeddingModel(**{**config, "size": tuple(config["size"])})
     state = {name: value for name, value in checkpoint["state"].items() if not name.startswith("classifier.")}
     model.load_state_dict(state)
     return model.eval()

@@ -1,11 +1,10 @@
 """Training: one visible loop with checkpoint and resume."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,113 +12,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from reid.augment import augment
+from reid.augment import AUGMENTATIONS
 from reid.datasets import ImageSet
 from reid.errors import BadInputError, ReidTrackError
-from reid.images import read_image
-from reid.losses import LOSSES
-from reid.model import EmbeddingModel, load_checkpoint, save_model, start_from
+from reid.model import EmbeddingModel, Outputs, load_checkpoint, load_model, save_model
+from reid.objective import Objective
+from reid.pretrained import load_weights
+from reid.recipe import Recipe
 from reid.sampler import Indices, pk_batches
 
 Report = Callable[[str], None]
-Stage = tuple[tuple[int, int], int]  # ((height, width), epochs)
-
-
-@dataclass(frozen=True)
-class LossTerm:
-    """One weighted term of the objective, from ``LOSSES``."""
-
-    name: str
-    weight: float = 1.0
-    parameters: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. The defaults are the shipped embedder's recipe.
-
-    Attributes:
-        backbone: name in ``BACKBONES``.
-        pretrained: weights file that the backbone starts from; None starts from scratch.
-        dim: length of the embedding.
-        schedule: input sizes in order with their epochs; the last size is the model's.
-        losses: weighted sum of terms.
-        p, k: identities a batch, images an identity.
-        lr: peak learning rate of Adam (AMSGrad), reached after ``warmup`` epochs, then a cosine to lr / 100.
-        weight_decay: L2, on all parameters.
-        erase: probability of random erasing.
-        bf16: bfloat16 autocast of the network; losses stay in float32.
-        seed: of the initial weights, batches and augmentation.
-        workers: processes that decode and augment.
-    """
-
-    backbone: str = "mobilenet_v2"
-    pretrained: Path | None = None
-    dim: int = 256
-    schedule: tuple[Stage, ...] = (((128, 64), 11), ((192, 96), 2))
-    losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard", parameters={"soft": 1}))
-    p: int = 16
-    k: int = 4
-    lr: float = 5e-4
-    warmup: int = 1
-    weight_decay: float = 5e-4
-    erase: float = 0.3
-    bf16: bool = False
-    seed: int = 0
-    workers: int = 1
-
-    @property
-    def epochs(self) -> int:
-        """Total over the schedule."""
-        return sum(epochs for _, epochs in self.schedule)
-
-    def size_at(self, epoch: int) -> tuple[int, int]:
-        """Input size of a 0-based epoch."""
-        for size, epochs in self.schedule:
-            if epoch < epochs:
-                return size
-            epoch -= epochs
-        return self.schedule[-1][0]
-
-    def lr_at(self, epoch: float) -> float:
-        """Learning rate at a fractional epoch: linear warm-up, then cosine."""
-        if epoch < self.warmup:
-            return self.lr * (0.01 + 0.99 * epoch / self.warmup)
-        done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
-        return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
-
-
-def parse_losses(text: str) -> tuple[LossTerm, ...]:
-    """Read ``cls:1,trihard:1,margin=0.3``: terms with weights; ``name=value`` belongs to the term before it.
-
-    Raises:
-        BadInputError: an unknown loss or parameter, or a value that is no number.
-    """
-    terms: list[LossTerm] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, equals, value = part.partition("=")
-        try:
-            if equals and terms:
-                terms[-1].parameters[name] = float(value)
-            else:
-                name, _, weight = part.partition(":")
-                terms.append(LossTerm(name, float(weight or 1)))
-        except ValueError:
-            raise BadInputError(
-                f"--loss: {part!r} has no number; write for example cls:1,trihard:1,margin=0.3"
-            ) from None
-        if terms[-1].name not in LOSSES:
-            raise BadInputError(f"--loss: {terms[-1].name!r} is unknown; choose from {', '.join(LOSSES)}")
-    if not terms:
-        raise BadInputError("--loss is empty; write for example cls:1,trihard:1")
-    return tuple(terms)
 
 
 def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: str = "cpu") -> Path:
     """Train an embedder; continues from ``out/last.pt`` where there is one.
 
     Args:
-        recipe: how; a checkpoint of another backbone or dimension is refused.
+        recipe: how; a checkpoint of another network or other data is refused.
         images: labelled images.
         out: folder for ``last.pt`` (after every epoch) and ``log.jsonl`` (a line an epoch).
         report: called with a line of progress, about every 10 seconds and after each epoch.
@@ -127,37 +36,39 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
 
     Returns:
         Path of the final checkpoint.
+
+    Raises:
+        BadInputError: options that do not go together, or ``out`` holds another training.
+        DataError: an image cannot be read.
+        ModelError: the weights to start from, or the teacher, cannot be used.
     """
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.pt"
     labels = images.labels()
-    torch.manual_seed(recipe.seed)
-    model = EmbeddingModel(recipe.backbone, recipe.dim, int(labels.max()) + 1, recipe.schedule[-1][0])
-    if recipe.pretrained and not last.exists():
-        start_from(model, recipe.pretrained)
-        report(f"backbone {recipe.backbone} starts from {recipe.pretrained}")
-    elif not last.exists():
-        report(f"backbone {recipe.backbone} starts from scratch")
-    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    identities = int(labels.max()) + 1
+    networks, objectives = build(recipe, identities, device)
+    learners = [*networks, *objectives]
+    parameters = [one for learner in learners for one in learner.parameters() if one.requires_grad]
     optimizer = torch.optim.Adam(parameters, recipe.lr, weight_decay=recipe.weight_decay, amsgrad=True)
-    start = 0
-    if last.exists():
-        checkpoint = load_checkpoint(last)
-        if (
-            checkpoint["config"] != model.config
-            or checkpoint["state"]["classifier.weight"].shape[0] != labels.max() + 1
-        ):
-            raise BadInputError(f"{last}: trained with other options or data; choose another --out to start afresh")
-        model.load_state_dict(checkpoint["state"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        start = checkpoint["epoch"]
+    start = resume(last, networks, objectives, optimizer) if last.exists() else 0
+    if start:
         report(f"continuing {last} after epoch {start} of {recipe.epochs}")
+    else:
+        report(f"backbone {recipe.backbone} starts from {recipe.pretrained or 'scratch'}")
+        if recipe.pretrained:
+            for network in networks:
+                load_weights(network.backbone, recipe.pretrained)
+    teacher = load_model(recipe.teacher).to(device) if recipe.teacher and start < recipe.epochs else None
+    for learner in learners:
+        learner.train()
 
+    cameras = images.camera if recipe.camera_aware else None
     for epoch in range(start, recipe.epochs):
-        batches = pk_batches(labels, recipe.p, recipe.k, (recipe.seed, epoch))
-        totals: dict[str, float] = {}
-        correct = seen = 0
+        torch.manual_seed(recipe.seed * 10_007 + epoch)  # a resumed epoch draws what it would have drawn
+        batches = pk_batches(labels, recipe.p, recipe.k, (recipe.seed, epoch), cameras)
+        totals: dict[str, Tensor] = {}
+        correct = torch.zeros((), dtype=torch.long, device=device)
+        seen = 0
         began = spoke = time.monotonic()
         waited = 0.0
         loader = load_batches(images, batches, recipe, epoch)
@@ -167,22 +78,22 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             waited += time.monotonic() - asked
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(epoch + step / len(batches))
-            targets = torch.from_numpy(labels[indices]).to(device)
+            crops, targets = crops.to(device), torch.from_numpy(labels[indices]).to(device)
             with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=recipe.bf16):
-                features = model.features(to_network(model, crops.to(device)))
-                logits = model.classifier(model.neck(features)) if model.classifier is not None else features
-            terms = {
-                term.name: term.weight * LOSSES[term.name](features.float(), logits, targets, **term.parameters)
-                for term in recipe.losses
-            }
+                outputs = [network.outputs(to_network(network, crops)) for network in networks]
+                with torch.inference_mode():
+                    taught = teacher(crops).float() if teacher else None
+            loss = torch.zeros((), device=device)
+            for i, objective in enumerate(objectives):
+                for name, value in objective(loss_inputs(outputs, i, targets, taught)).items():
+                    loss = loss + value
+                    totals[name] = totals.get(name, 0) + value.detach() / len(networks)
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(torch.stack(list(terms.values())).sum())
+            torch.autograd.backward(loss)
             optimizer.step()
 
             seen += len(indices)
-            correct += int((logits.argmax(1) == targets).sum())
-            for name, value in terms.items():
-                totals[name] = totals.get(name, 0.0) + float(value.detach())
+            correct += (outputs[0].logits.argmax(1) == targets).sum()
             now = time.monotonic()
             if now - spoke > 10:
                 spoke = now
@@ -196,16 +107,104 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             "epoch": epoch + 1,
             "size": recipe.size_at(epoch),
             "lr": recipe.lr_at(epoch),
-            **{name: round(total / len(batches), 4) for name, total in totals.items()},
-            "accuracy": round(correct / seen, 4),
+            **{name: round(float(total) / len(batches), 4) for name, total in totals.items()},
+            "accuracy": round(int(correct) / seen, 4),
             "images_per_s": round(seen / seconds, 1),
             "waiting_for_data": round(waited / seconds, 3),
         }
-        save_model(model, last, optimizer=optimizer.state_dict(), epoch=epoch + 1)
+        save_model(
+            networks[0],
+            last,
+            optimizer=optimizer.state_dict(),
+            epoch=epoch + 1,
+            peers=[dict(peer.state_dict()) for peer in networks[1:]],
+            objectives=[dict(objective.state_dict()) for objective in objectives],
+        )
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
         report("  ".join(f"{name} {value}" for name, value in line.items()))
     return last
+
+
+def build(recipe: Recipe, identities: int, device: str) -> tuple[list[EmbeddingModel], list[Objective]]:
+    """The networks that learn side by side, each with its objective.
+
+    Raises:
+        BadInputError: a loss needs peers or a teacher, and the recipe has none; or the reverse.
+    """
+    networks, objectives = [], []
+    needs = Objective(recipe.losses, identities, 1).needs
+    for number in range(recipe.networks):
+        torch.manual_seed(recipe.seed + 1_000_003 * number)  # peers start apart
+        network = EmbeddingModel(
+            recipe.backbone,
+            recipe.dim,
+            identities,
+            recipe.schedule[-1][0],
+            recipe.pool,
+            recipe.head,
+            stripes="local" in needs,
+        )
+        objectives.append(Objective(recipe.losses, identities, network.dim).to(device))
+        networks.append(network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    mutual, distilled = {"peer_logits", "peer_features"} & needs, "teacher_features" in needs
+    if bool(mutual) != (recipe.networks > 1):
+        raise BadInputError(
+            "a mutual loss needs --networks 2 or more"
+            if mutual
+            else f"--networks {recipe.networks} needs a mutual loss, such as --loss cls:1,mutual_kl:1"
+        )
+    if distilled != (recipe.teacher is not None):
+        raise BadInputError(
+            "a distillation loss needs a trained --teacher"
+            if distilled
+            else "--teacher needs a distillation loss, such as --loss cls:1,darkrank:1"
+        )
+    return networks, objectives
+
+
+def resume(
+    last: Path, networks: list[EmbeddingModel], objectives: list[Objective], optimizer: torch.optim.Optimizer
+) -> int:
+    """Load a checkpoint of the same training; returns the epochs that it has behind it.
+
+    Raises:
+        BadInputError: it is of another network, objective or data.
+    """
+    checkpoint = load_checkpoint(last)
+    states = [checkpoint["state"], *checkpoint.get("peers", [])]
+    learned = checkpoint.get("objectives", [{}])
+    try:
+        if checkpoint["config"] != networks[0].config:
+            raise ValueError
+        for network, state in zip(networks, states, strict=True):
+            network.load_state_dict(state)
+        for objective, state in zip(objectives, learned, strict=True):
+            objective.load_state_dict(state)
+        optimizer.load_state_dict(checkpoint["optimizer"])
+    except (ValueError, RuntimeError, KeyError):  # how torch says that names or shapes differ
+        raise BadInputError(f"{last}: trained with other options or data; choose another --out") from None
+    return int(checkpoint["epoch"])
+
+
+def loss_inputs(outputs: list[Outputs], number: int, labels: Tensor, taught: Tensor | None) -> dict[str, Any]:
+    """What the losses of network ``number`` may look at, by the names of ``reid.losses.INPUTS``."""
+    own, peers = outputs[number], [*outputs[:number], *outputs[number + 1 :]]
+    return {
+        "features": own.features,
+        "logits": own.logits,
+        "labels": labels,
+        "local": own.local,
+        "peer_logits": [peer.logits.detach() for peer in peers],
+        "peer_features": [peer.features.detach() for peer in peers],
+        "teacher_features": taught,
+    }
+
+
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """The lines of ``log.jsonl``, one an epoch; of an epoch that was repeated after an interruption, the last."""
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return list({line["epoch"]: line for line in lines}.values())
 
 
 def to_network(model: EmbeddingModel, crops: Tensor) -> Tensor:
@@ -229,9 +228,9 @@ class AugmentedBatches(Dataset[Tensor | ReidTrackError]):
     def __getitem__(self, number: int) -> Tensor | ReidTrackError:
         recipe, size = self.recipe, self.recipe.size_at(self.epoch)
         rng = np.random.default_rng((recipe.seed, self.epoch, number))
-        paths = [self.images.paths[i] for i in self.batches[number]]
+        augment = AUGMENTATIONS[recipe.augmentation]
         try:
-            crops = [augment(read_image(path), size, rng, recipe.erase) for path in paths]
+            crops = [augment(self.images.read(i), size, rng, recipe.erase) for i in self.batches[number]]
         except ReidTrackError as error:
             return error
         return torch.from_numpy(np.stack(crops))

@@ -4,13 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torchvision
 
-from reid.augment import augment
 from reid.datasets import load_dataset
 from reid.errors import BadInputError, DataError, ModelError
-from reid.model import EmbeddingModel, load_checkpoint, load_model, start_from
-from reid.train import LossTerm, Recipe, parse_losses, train
+from reid.model import load_checkpoint, load_model
+from reid.network import Network
+from reid.objective import parse_losses
+from reid.recipe import Recipe
+from reid.train import read_log, train
 from tests.helpers import market_folder
 
 RECIPE = Recipe(
@@ -105,55 +106,76 @@ def test_sizes_by_schedule():
     assert [recipe.size_at(epoch) for epoch in range(4)] == [(32, 16), (32, 16), (48, 24), (48, 24)]
 
 
-def test_parse_losses():
-    assert parse_losses("cls") == (LossTerm("cls"),)
-    assert parse_losses(" cls:1, trihard:0.5 ,margin=0.2") == (
-        LossTerm("cls", 1.0),
-        LossTerm("trihard", 0.5, {"margin": 0.2}),
-    )
+def losses(text):
+    return replace(RECIPE, schedule=(((32, 16), 2),), losses=parse_losses(text))
+
+
+def test_networks_that_teach_each_other(images, tmp_path):
+    recipe = replace(losses("cls:1,trihard:1,mutual_kl:1,mutual_metric:0.1"), networks=2)
+    whole = train(recipe, images, tmp_path / "whole", lambda line: None)
+    with pytest.raises(StopError):
+        train(recipe, images, tmp_path / "halves", stop_after(1))
+    halves = train(recipe, images, tmp_path / "halves", lambda line: None)
+    one, two = load_checkpoint(whole), load_checkpoint(halves)
+    assert len(one["peers"]) == 1
+    assert all(torch.equal(one["state"][name], two["state"][name]) for name in one["state"])
+    assert all(torch.equal(one["peers"][0][name], two["peers"][0][name]) for name in one["state"])
+    assert not torch.equal(one["state"]["linear.weight"], one["peers"][0]["linear.weight"])  # they began apart
+    assert load_model(whole).dim == 16
+
+
+def test_a_student_learns_its_teachers_ranking(images, tmp_path):
+    teacher = train(losses("cls:1"), images, tmp_path / "teacher", lambda line: None)
+    recipe = replace(losses("cls:1,darkrank:1"), teacher=teacher)
+    train(recipe, images, tmp_path / "student", lambda line: None)
+    assert read_log(tmp_path / "student")[-1]["darkrank"] > 0
+
+
+def test_a_loss_on_stripes_builds_the_local_branch(images, tmp_path):
+    checkpoint = train(losses("cls:1,trihard:1,aligned:1"), images, tmp_path, lambda line: None)
+    crops = [np.zeros((40, 20, 3), np.uint8)] * 3
+    network = Network(checkpoint)
+    assert network(crops).shape == (3, 16)
+    assert np.allclose(np.linalg.norm(network(crops), axis=1), 1, atol=1e-5)
+    assert network.local(crops).shape == (3, 2, 128)  # 32 rows of pixels, a sixteenth of them in the map
+
+
+def test_a_model_without_stripes_says_so(images, tmp_path):
+    checkpoint = train(losses("cls:1"), images, tmp_path, lambda line: None)
+    with pytest.raises(ModelError, match="no local branch"):
+        Network(checkpoint).local([np.zeros((40, 20, 3), np.uint8)])
+
+
+def test_centres_are_learned_and_kept(images, tmp_path):
+    last = train(losses("cls:1,center:0.0005"), images, tmp_path, lambda line: None)
+    (centres,) = (value for name, value in load_checkpoint(last)["objectives"][0].items() if value.ndim == 2)
+    assert centres.shape == (4, 16)
+
+
+@pytest.mark.parametrize(("pool", "head", "dim"), [("gem", "bnneck", 16), ("average", "fc", 16), ("gem", "fc", 0)])
+def test_pools_and_heads(images, tmp_path, pool, head, dim):
+    recipe = replace(losses("cls:1,msml:1"), pool=pool, head=head, dim=dim)
+    model = load_model(train(recipe, images, tmp_path, lambda line: None))
+    assert model(torch.zeros(1, 40, 20, 3, dtype=torch.uint8)).shape == (1, model.dim)
+    assert model.dim == (dim or model.backbone.out_channels)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("recipe", "said"),
     [
-        ("", "is empty"),
-        (" , ", "is empty"),
-        ("softmax", "'softmax' is unknown; choose from cls"),
-        ("cls:one", "'cls:one' has no number"),
-        ("cls,smoothing=x", "'smoothing=x' has no number"),
-        ("margin=0.3", "'margin=0.3'"),
+        (losses("cls:1,mutual_kl:1"), "needs --networks 2"),
+        (replace(losses("cls:1"), networks=2), "needs a mutual loss"),
+        (losses("cls:1,darkrank:1"), "needs a trained --teacher"),
+        (replace(losses("cls:1"), teacher="somewhere.pt"), "needs a distillation loss"),
+        (replace(losses("cls:1"), backbone="resnet"), "choose one of osnet"),
+        (replace(losses("cls:1"), pool="max"), "choose one of average, gem"),
     ],
 )
-def test_losses_that_cannot_be_parsed(text, message):
-    with pytest.raises(BadInputError, match=message):
-        parse_losses(text)
+def test_options_that_do_not_go_together(images, tmp_path, recipe, said):
+    with pytest.raises(BadInputError, match=said):
+        train(recipe, images, tmp_path, lambda line: None)
 
 
-def test_augmentation_is_decided_by_its_generator():
-    image = np.random.default_rng(0).integers(0, 256, (50, 20, 3), dtype=np.uint8)
-    for seed in range(20):
-        once, again = (augment(image, (32, 16), np.random.default_rng(seed)) for _ in range(2))
-        assert once.shape == (32, 16, 3)
-        assert once.dtype == np.uint8
-        assert np.array_equal(once, again)
-
-
-def test_a_backbone_starts_from_weights_by_name_or_by_order(tmp_path):
-    given = torchvision.models.mobilenet_v2(weights=None).state_dict()
-    renamed = {f"{number}_{name.rpartition('.')[2]}": value for number, (name, value) in enumerate(given.items())}
-    for weights in (given, renamed):
-        torch.save(weights, tmp_path / "weights.pt")
-        model = EmbeddingModel("mobilenet_v2", 8)
-        start_from(model, tmp_path / "weights.pt")
-        assert torch.equal(model.backbone.state_dict()["features.17.conv.2.weight"], given["features.17.conv.2.weight"])
-
-
-@pytest.mark.parametrize("content", ["absent", "text", "misfit"])
-def test_weights_that_do_not_fit_are_refused(tmp_path, content):
-    path = tmp_path / "weights.pt"
-    if content == "text":
-        path.write_text("hello")
-    elif content == "misfit":
-        torch.save({"a": torch.zeros(3)}, path)
-    with pytest.raises(ModelError, match=r"weights\.pt"):
-        start_from(EmbeddingModel("osnet_x0_25", 8), path)
+def test_an_unknown_augmentation_is_named():
+    with pytest.raises(BadInputError, match="choose one of"):
+        replace(RECIPE, augmentation="mirror")

@@ -1,0 +1,86 @@
+"""How to train: everything that decides the result besides the data."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from reid.augment import AUGMENTATIONS
+from reid.errors import BadInputError
+from reid.objective import LossTerm
+
+Stage = tuple[tuple[int, int], int]  # ((height, width), epochs)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. The defaults are the shipped embedder's recipe.
+
+    Attributes:
+        backbone: name in ``BACKBONES``.
+        pretrained: weights file that the backbone starts from; None starts from scratch.
+        dim: length of the embedding; 0 keeps the backbone's channels.
+        pool: name in ``reid.model.POOLS``.
+        head: one of ``reid.model.HEADS``.
+        schedule: input sizes in order with their epochs; the last size is the model's.
+        losses: weighted sum of terms.
+        networks: networks that learn side by side; more than 1 for the mutual losses. The first is the result.
+        teacher: checkpoint of a trained network whose vectors the distillation losses see.
+        p, k: identities a batch, images an identity.
+        camera_aware: an identity's images in a batch come from different cameras where they can.
+        augmentation: name in ``AUGMENTATIONS``.
+        erase: probability of random erasing.
+        lr: peak learning rate of Adam (AMSGrad), reached after ``warmup`` epochs, then a cosine to lr / 100.
+        weight_decay: L2, on all parameters.
+        bf16: bfloat16 autocast of the network; losses stay in float32.
+        seed: of the initial weights, batches and augmentation.
+        workers: processes that decode and augment.
+    """
+
+    backbone: str = "mobilenet_v2"
+    pretrained: Path | None = None
+    dim: int = 256
+    pool: str = "average"
+    head: str = "bnneck"
+    schedule: tuple[Stage, ...] = (((128, 64), 11), ((192, 96), 2))
+    losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard", options={"soft": True, "normalize": False}))
+    networks: int = 1
+    teacher: Path | None = None
+    p: int = 16
+    k: int = 4
+    camera_aware: bool = False
+    augmentation: str = "cross_camera"
+    erase: float = 0.3
+    lr: float = 5e-4
+    warmup: int = 1
+    weight_decay: float = 5e-4
+    bf16: bool = False
+    seed: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.augmentation not in AUGMENTATIONS:
+            raise BadInputError(
+                f"augmentation {self.augmentation!r} is unknown; choose one of {', '.join(AUGMENTATIONS)}"
+            )
+        if self.networks < 1:
+            raise BadInputError(f"networks: {self.networks}; at least 1 has to learn")
+
+    @property
+    def epochs(self) -> int:
+        """Total over the schedule."""
+        return sum(epochs for _, epochs in self.schedule)
+
+    def size_at(self, epoch: int) -> tuple[int, int]:
+        """Input size of a 0-based epoch."""
+        for size, epochs in self.schedule:
+            if epoch < epochs:
+                return size
+            epoch -= epochs
+        return self.schedule[-1][0]
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate at a fractional epoch: linear warm-up, then cosine."""
+        if epoch < self.warmup:
+            return self.lr * (0.01 + 0.99 * epoch / self.warmup)
+        done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
+        return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
