@@ -10,7 +10,7 @@ from reid.calibration import Calibration, fit_calibration
 from reid.datasets import ImageSet, Split
 from reid.datasets.types import DISTRACTOR
 from reid.errors import DataError
-from reid.evaluate import embed_images
+from reid.evaluation import embed_images
 from reid.images import Image
 from reid.pool import POOLINGS
 
@@ -36,10 +36,9 @@ def calibrate(split: Split, embed: Callable[[Sequence[Image]], Floats], report: 
     """
     if split.gallery is None:
         raise DataError("calibration needs identities that were not trained on, but this data set has no gallery")
-    chosen = tracklet_images(split.gallery)
-    rows = np.concatenate(list(chosen.values()))
-    subset = ImageSet(tuple(split.gallery.paths[i] for i in rows), split.gallery.pid[rows], split.gallery.camera[rows])
-    features = embed_images(subset, embed, "calibration", report)
+    gallery = split.gallery.images()
+    chosen = tracklet_images(gallery)
+    features = embed_images(gallery.take(np.concatenate(list(chosen.values()))), embed, "calibration", report)
     bounds = np.cumsum([0, *map(len, chosen.values())])
     vectors = np.stack(
         [POOLINGS["mean"](features[a:b], np.ones(b - a, np.float32)) for a, b in itertools.pairwise(bounds)]
