@@ -1,0 +1,28 @@
+"""Pictures of what was learned. Each function writes one PNG, whole or not at all, and returns its path.
+
+::
+
+    ranked.py       queries with their nearest gallery images
+    distances.py    distances of pairs of one person and of two
+    curves.py       CMC curves; the course of a training
+    comparison.py   losses side by side
+    style.py        the one look they share
+
+An OSError of the disk passes through.
+"""
+
+from reid.figures.comparison import LossRow, loss_table
+from reid.figures.curves import cmc_curves, training_curves
+from reid.figures.distances import distance_histograms
+from reid.figures.ranked import Match, RankedList, ranked_lists
+
+__all__ = [
+    "LossRow",
+    "Match",
+    "RankedList",
+    "cmc_curves",
+    "distance_histograms",
+    "loss_table",
+    "ranked_lists",
+    "training_curves",
+]
