@@ -56,7 +56,7 @@ def desk(tmp_path_factory):
     for number, name in enumerate(rooms):
         (folder / name).parent.mkdir(exist_ok=True)
         empty_room(folder / name, frames=4 + number)
-    people(folder / "Market-1501-v15.09.15", 8)
+    people(folder / "Market-1501-v15.09.15", 16)
     people(folder / "cuhk03_np", 8)
     shutil.rmtree(folder / "cuhk03_np/query")
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), folder / "mobilenet_v2.pt")
@@ -67,8 +67,10 @@ def desk(tmp_path_factory):
 def test_command(desk, command, monkeypatch, capsys):
     monkeypatch.chdir(desk)
     args = shlex.split(command)[1:]
-    if args[0] == "train":
+    if args[0] == "train" or args[:2] == ["bench", "losses"]:
         args += ["--schedule", "32x16:1", "--workers", "0"]
+    elif args[0] == "bench":
+        args += ["--size", "32x16", "--rounds", "1", "--workers", "0"]
     elif args[0] == "run" and "--out" not in args:
         args += ["--out", f"out-{abs(hash(command))}"]
     assert main(args) == 0, capsys.readouterr().err

@@ -18,8 +18,9 @@ COMMANDS = {
     "demo": ("tracker.cli.demo", "Make two short clips with known people, run the main job on them, compare."),
     "doctor": ("tracker.cli.doctor", "What this machine would use, and what to install to go faster."),
     "train": ("tracker.cli.learn", "Train an embedder."),
-    "evaluate": ("tracker.cli.learn", "Score an embedder by a published protocol."),
+    "evaluate": ("tracker.cli.evaluate", "Score an embedder by a published protocol."),
     "export": ("tracker.cli.learn", "Turn a trained embedder into an ONNX file, proven equal."),
+    "bench": ("tracker.cli.bench", "Measure losses and training speed side by side."),
 }
 
 

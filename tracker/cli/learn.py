@@ -1,8 +1,7 @@
-"""``reidtrack train``, ``evaluate`` and ``export``: the learning line."""
+"""``reidtrack train`` and ``export``: from images to an embedder."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +10,7 @@ from tracker.cli import ManyValues
 from tracker.progress import Progress
 
 if TYPE_CHECKING:
-    from reid.embed import Embedder
-    from reid.train import Stage
+    from reid.recipe import Stage
 
 FOLDER = click.Path(path_type=Path)
 
@@ -23,30 +21,33 @@ FOLDER = click.Path(path_type=Path)
 )
 @click.option("--out", type=FOLDER, default="reidtrack-training", show_default=True, help="Checkpoint and log go here.")
 @click.option("--backbone", default="mobilenet_v2", show_default=True, help="A network; an unknown name lists them.")
-@click.option("--pretrained", type=FOLDER, help="Weights file that the backbone starts from. [default: from scratch]")
-@click.option("--loss", default="cls:1,trihard:1,soft=1", show_default=True, help="Weighted terms: cls:1,trihard:1.")
+@click.option(
+    "--pretrained",
+    help="What the backbone starts from: a weights file, or imagenet to fetch torchvision's. [default: scratch]",
+)
+@click.option("--pool", default="average", show_default=True, help="Feature map to vector: average or gem.")
+@click.option("--head", default="bnneck", show_default=True, help="bnneck, or fc as in the MSML paper.")
+@click.option("--dim", default=256, show_default=True, help="Length of the embedding; 0 keeps the backbone's.")
+@click.option(
+    "--loss",
+    default="cls:1,trihard:1,soft=1,normalize=0",
+    show_default=True,
+    help="Weighted terms with their options, such as cls:1,msml:1,margin=0.3; an unknown name lists them.",
+)
+@click.option("--networks", default=1, show_default=True, help="Networks that learn from each other (mutual losses).")
+@click.option("--teacher", type=FOLDER, help="Trained checkpoint that a distillation loss learns from.")
 @click.option("--schedule", default="128x64:11,192x96:2", show_default=True, help="Input sizes with their epochs.")
-@click.option("--dim", default=256, show_default=True, help="Length of the embedding.")
+@click.option("--augmentation", default="cross_camera", show_default=True, help="An unknown name lists them.")
+@click.option("--erase", default=0.3, show_default=True, help="Probability of random erasing.")
 @click.option("--p", default=16, show_default=True, help="Identities a batch.")
 @click.option("--k", default=4, show_default=True, help="Images of each.")
+@click.option("--camera-aware", is_flag=True, help="An identity's images in a batch come from different cameras.")
 @click.option("--lr", default=5e-4, show_default=True, help="Peak learning rate.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and augmentation.")
 @click.option("--workers", default=1, show_default=True, help="Processes that decode images.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 def train(
-    data: tuple[str, ...],
-    out: Path,
-    backbone: str,
-    pretrained: Path | None,
-    loss: str,
-    schedule: str,
-    dim: int,
-    p: int,
-    k: int,
-    lr: float,
-    seed: int,
-    workers: int,
-    device: str,
+    data: tuple[str, ...], out: Path, loss: str, schedule: str, pretrained: str | None, device: str, **recipe: Any
 ) -> int:
     r"""Train an embedder; the same command continues after an interruption.
 
@@ -54,57 +55,27 @@ def train(
     reidtrack train --data market1501=Market-1501-v15.09.15 cuhk03_np=cuhk03_np --out first
     """
     from reid.datasets import join, load_dataset
+    from reid.figures import training_curves
+    from reid.objective import parse_losses
+    from reid.recipe import Recipe
     from reid.runtime import resolve_device
-    from reid.train import Recipe, parse_losses
+    from reid.train import read_log
     from reid.train import train as train_embedder
 
-    recipe = Recipe(
-        backbone=backbone,
-        pretrained=pretrained,
-        dim=dim,
+    device = resolve_device(device)
+    chosen = Recipe(
+        **recipe,
         schedule=parse_schedule(schedule),
         losses=parse_losses(loss),
-        p=p,
-        k=k,
-        lr=lr,
-        bf16=resolve_device(device) != "cpu",
-        seed=seed,
-        workers=workers,
+        pretrained=None if (out / "last.pt").exists() else parse_weights(pretrained, recipe["backbone"]),
+        bf16=device != "cpu",
     )
     images = join([load_dataset(*parse_data(item)).train for item in data])
     progress = Progress()
     progress.note(f"{len(images)} images of {images.labels().max() + 1} identities")
-    click.echo(train_embedder(recipe, images, out, progress.note, resolve_device(device)))
-    return 0
-
-
-@click.command()
-@click.argument("dataset")
-@click.option("--data", type=FOLDER, required=True, help="The data set's folder.")
-@click.option("--model", default=None, help="A shipped name, an exported .onnx or a checkpoint. [default: shipped]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(dataset: str, data: Path, model: str | None, device: str, as_json: bool) -> int:
-    r"""Score an embedder by a data set's published protocol: mAP, mINP, CMC.
-
-    \b
-    reidtrack evaluate market1501 --data Market-1501-v15.09.15
-    """
-    from dataclasses import asdict
-
-    from reid.datasets import load_dataset
-    from reid.evaluate import evaluate_dataset
-    from tracker.cli.show import table
-
-    split = load_dataset(dataset, data)
-    embedder = open_embedder(model, device)
-    scores = evaluate_dataset(split, embedder, Progress().note)
-    if as_json:
-        click.echo(json.dumps({"model": embedder.model_id, "dataset": dataset, **asdict(scores)}))
-        return 0
-    header = ["model", "mAP", "mAP (trapezoid)", "mINP", "R1", "R5", "R10", "queries"]
-    shares = (scores.mean_ap, scores.mean_ap_trapezoid, scores.mean_inp, *(scores.rank(r) for r in (1, 5, 10)))
-    click.echo(table(header, [[embedder.model_id, *(f"{share:.2%}" for share in shares), str(scores.queries)]]))
+    checkpoint = train_embedder(chosen, images, out, progress.note, device)
+    progress.note(f"curves: {training_curves(out / 'curves.png', read_log(out))}")
+    click.echo(checkpoint)
     return 0
 
 
@@ -130,20 +101,6 @@ def export(checkpoint: Path, out: Path, trained_on: str, calibrate: str | None) 
     return 0
 
 
-def open_embedder(model: str | None, device: str) -> "Embedder":
-    """An embedder by shipped name, exported file or training checkpoint (exported on the fly)."""
-    import tempfile
-
-    from reid.embed import DEFAULT_EMBEDDER, Embedder
-
-    if model and model.endswith(".pt"):
-        from export.onnx import export_onnx
-
-        with tempfile.TemporaryDirectory() as folder:
-            return Embedder(export_onnx(Path(model), Path(folder, "model.onnx"), "checkpoint"), device)
-    return Embedder(model or DEFAULT_EMBEDDER, device)
-
-
 def parse_data(text: str) -> tuple[str, Path]:
     """``market1501=folder`` to name and folder.
 
@@ -154,6 +111,15 @@ def parse_data(text: str) -> tuple[str, Path]:
     if not equals or not folder:
         raise BadInputError(f"{text!r}: write a data set as NAME=FOLDER, for example market1501=Market-1501-v15.09.15")
     return name, Path(folder)
+
+
+def parse_weights(text: str | None, backbone: str) -> Path | None:
+    """What ``--pretrained`` says: a file, torchvision's ImageNet weights by name, or nothing."""
+    from reid.pretrained import imagenet
+
+    if text == "imagenet":
+        return imagenet(backbone)
+    return Path(text) if text else None
 
 
 def parse_schedule(text: str) -> "tuple[Stage, ...]":
