@@ -81,7 +81,7 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             crops, targets = crops.to(device), torch.from_numpy(labels[indices]).to(device)
             with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=recipe.bf16):
                 outputs = [network.outputs(to_network(network, crops)) for network in networks]
-                with torch.inference_mode():
+                with torch.no_grad():
                     taught = teacher(crops).float() if teacher else None
             loss = torch.zeros((), device=device)
             for i, objective in enumerate(objectives):

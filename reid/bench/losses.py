@@ -1,6 +1,7 @@
 """The loss table: one backbone, one recipe, one data set, the same seeds, and every loss of the literature in turn."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ ENTRIES: dict[str, Entry] = {
     "MSML": Entry("cls:1,msml:1", (69.6, 85.2), _MSML),
     "angular": Entry("cls:1,angular:1", (69.73, 85.53), f"{_PYRAMID}, GoogLeNet"),
     "pyramid": Entry("cls:1,pyramid:1", (70.83, 86.26), _PYRAMID),
+    "pyramid, detached": Entry("cls:1,pyramid:1,detach_base=1"),  # without its second term's pull of negatives
     "Pyramid'": Entry("cls:1,pyramid_msml:1", (71.01, 86.32), _PYRAMID),
     "HAP2S-E": Entry("cls:1,hap2s:1"),
     "HAP2S-P": Entry("cls:1,hap2s:1,form=polynomial"),
@@ -133,7 +135,8 @@ def read_rows(out: Path, seeds: Sequence[int]) -> list[Row]:
 
 
 def _folder(out: Path, name: str, seed: int) -> Path:
-    return out / f"{name.lower().replace(' ', '_').replace(chr(39), '_prime')}-{seed}"
+    words = name.lower().replace("'", " prime")
+    return out / f"{re.sub('[^a-z0-9-]+', '_', words)}-{seed}"
 
 
 def _same_recipe(path: Path, recipe: Recipe, images: int) -> None:

@@ -198,7 +198,6 @@ def _upper_bound(block: Floats, k: int) -> Floats:
     whole = n // chunks * chunks
     # Neighbouring columns fall into different chunks: images of one person tend to stand together.
     minima = block[:, :whole].reshape(len(block), -1, chunks).min(1)
-    np.minimum(minima[:, : n - whole], block[:, whole:], out=minima[:, : n - whole])
     return np.partition(minima, k - 1, axis=1)[:, k - 1]
 
 
