@@ -36,7 +36,7 @@ def read_image(path: Path) -> Image:
 def decode_image(data: npt.NDArray[np.uint8]) -> Image | None:
     """Decode an encoded image's bytes, (n,) uint8, to RGB (h, w, 3) uint8; None where they are no image."""
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return None if image is None else np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
+    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def resize_crop(image: Image, size: tuple[int, int]) -> Image:

@@ -1,6 +1,7 @@
 """Training: one visible loop with checkpoint and resume."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,8 +210,9 @@ def read_log(out: Path) -> list[dict[str, Any]]:
 
 def to_network(model: EmbeddingModel, crops: Tensor) -> Tensor:
     """(n, h, w, 3) uint8 to the normalised (n, 3, h, w) at the crops' own size: training sizes vary by schedule."""
-    images = crops.permute(0, 3, 1, 2).to(model.mean.dtype)
-    return ((images - model.mean) / model.std).contiguous(memory_format=torch.channels_last)
+    scale = 1 / model.std.flatten()
+    normalised = torch.addcmul(-model.mean.flatten() * scale, crops.to(scale.dtype), scale)
+    return normalised.permute(0, 3, 1, 2)  # channels last in memory, as crops are
 
 
 class AugmentedBatches(Dataset[Tensor | ReidTrackError]):
@@ -248,7 +250,7 @@ def load_batches(
         AugmentedBatches(images, batches, recipe, epoch),
         batch_size=None,
         num_workers=recipe.workers,
-        worker_init_fn=_one_thread_each,
+        worker_init_fn=_give_way,
     )
     for crops, indices in zip(loader, batches, strict=True):
         if isinstance(crops, ReidTrackError):
@@ -256,5 +258,7 @@ def load_batches(
         yield crops, indices
 
 
-def _one_thread_each(worker: int) -> None:
+def _give_way(worker: int) -> None:
     cv2.setNumThreads(0)
+    if hasattr(os, "nice"):
+        os.nice(10)  # decoding fills what the network leaves idle; at equal rights it stalls the network's threads

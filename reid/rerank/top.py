@@ -81,8 +81,8 @@ def rescore_top(blocks: Iterable[Floats], pairs: Pairs, m: int = 100, weight: fl
 
     >>> local = np.array([0.3, 0.1, 0.0])
     >>> [block] = rescore_top([np.array([[0.1, 0.2, 0.9]])], lambda query, gallery: local[gallery], m=2)
-    >>> block.round(3)
-    array([[0.4, 0.3, 0.9]])
+    >>> block.round(3).tolist()
+    [[0.4, 0.3, 0.9]]
     """
     _check_m(m)
     return _rescored(blocks, pairs, m, weight)

@@ -1,6 +1,7 @@
 """What every entry of RERANKERS keeps to."""
 
 import inspect
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -62,3 +63,15 @@ def test_options_are_numbers(rerank):
 def test_shapes_that_do_not_fit_are_refused_at_once(rerank):
     with pytest.raises(ValueError, match="expected query"):
         rerank(np.ones((2, 3)), np.ones((4, 5)))
+
+
+@ALL
+def test_memory_stays_within_what_is_allowed(rerank):
+    query, gallery, *_ = clusters(100, 3000, 120, dim=64)
+    list(rerank(query[:5], gallery[:20]))  # what is imported on first use
+    tracemalloc.start()
+    for block in rerank(query, gallery, memory_bytes=44 * 2**20):
+        assert len(block) <= 100
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 44 * 2**20

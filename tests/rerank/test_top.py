@@ -26,6 +26,13 @@ def test_of_the_whole_gallery_is_exact_for_each_query_alone(both, k1, k2, more):
     np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-6)
 
 
+def test_of_points_far_from_0():
+    query, gallery, *_ = clusters(5, 100, 10, dim=64)
+    query, gallery = 0.3 + 1e-3 * query, 0.3 + 1e-3 * gallery
+    expected = np.concatenate([k_reciprocal(query[[i]], gallery) for i in range(5)])
+    np.testing.assert_allclose(np.concatenate(list(k_reciprocal_top(query, gallery, 100))), expected, atol=2e-6)
+
+
 @settings(max_examples=60)
 @given(sets(doubles=False), st.integers(1, 39))
 def test_the_first_m_are_reranked_among_themselves_and_the_rest_follows_in_its_order(both, m):
