@@ -31,6 +31,8 @@ class Recipe:
         erase: probability of random erasing.
         lr: peak learning rate of Adam (AMSGrad), reached after ``warmup`` epochs, then a cosine to lr / 100.
         weight_decay: L2, on all parameters.
+        average: how much of the running average of the weights stays at each step, such as 0.999; the average is then
+            the result (mean teacher, arXiv:1703.01780). 0 keeps the last weights.
         bf16: bfloat16 autocast of the network; losses stay in float32.
         seed: of the initial weights, batches and augmentation.
         workers: processes that decode and augment.
@@ -53,6 +55,7 @@ class Recipe:
     lr: float = 5e-4
     warmup: int = 1
     weight_decay: float = 5e-4
+    average: float = 0.0
     bf16: bool = False
     seed: int = 0
     workers: int = 1
@@ -62,6 +65,8 @@ class Recipe:
             raise BadInputError(
                 f"augmentation {self.augmentation!r} is unknown; choose one of {', '.join(AUGMENTATIONS)}"
             )
+        if not 0 <= self.average < 1:
+            raise BadInputError(f"average: {self.average}; give 0 for none, or a share such as 0.999")
         if self.networks < 1:
             raise BadInputError(f"networks: {self.networks}; at least 1 has to learn")
 

@@ -5,12 +5,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from reid.augment import AUGMENTATIONS
@@ -51,7 +52,8 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
     learners = [*networks, *objectives]
     parameters = [one for learner in learners for one in learner.parameters() if one.requires_grad]
     optimizer = torch.optim.Adam(parameters, recipe.lr, weight_decay=recipe.weight_decay, amsgrad=True)
-    start = resume(last, networks, objectives, optimizer) if last.exists() else 0
+    averaged = running_average(networks[0], recipe.average) if recipe.average else None
+    start = resume(last, networks, objectives, optimizer, averaged) if last.exists() else 0
     if start:
         report(f"continuing {last} after epoch {start} of {recipe.epochs}")
     else:
@@ -92,6 +94,8 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
+            if averaged:
+                averaged.update_parameters(networks[0])
 
             seen += len(indices)
             correct += (outputs[0].logits.argmax(1) == targets).sum()
@@ -114,12 +118,13 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             "waiting_for_data": round(waited / seconds, 3),
         }
         save_model(
-            networks[0],
+            cast(EmbeddingModel, averaged.module) if averaged else networks[0],
             last,
             optimizer=optimizer.state_dict(),
             epoch=epoch + 1,
-            peers=[dict(peer.state_dict()) for peer in networks[1:]],
+            networks=[dict(network.state_dict()) for network in networks],
             objectives=[dict(objective.state_dict()) for objective in objectives],
+            averages=int(averaged.n_averaged) if averaged else 0,
         )
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
@@ -164,8 +169,17 @@ def build(recipe: Recipe, identities: int, device: str) -> tuple[list[EmbeddingM
     return networks, objectives
 
 
+def running_average(network: EmbeddingModel, keep: float) -> AveragedModel:
+    """An exponential running average of the weights, the norms' statistics being the network's own."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(keep))  # type: ignore[no-untyped-call]
+
+
 def resume(
-    last: Path, networks: list[EmbeddingModel], objectives: list[Objective], optimizer: torch.optim.Optimizer
+    last: Path,
+    networks: list[EmbeddingModel],
+    objectives: list[Objective],
+    optimizer: torch.optim.Optimizer,
+    averaged: AveragedModel | None,
 ) -> int:
     """Load a checkpoint of the same training; returns the epochs that it has behind it.
 
@@ -173,16 +187,17 @@ def resume(
         BadInputError: it is of another network, objective or data.
     """
     checkpoint = load_checkpoint(last)
-    states = [checkpoint["state"], *checkpoint.get("peers", [])]
-    learned = checkpoint.get("objectives", [{}])
     try:
-        if checkpoint["config"] != networks[0].config:
+        if checkpoint["config"] != networks[0].config or bool(averaged) != bool(checkpoint["averages"]):
             raise ValueError
-        for network, state in zip(networks, states, strict=True):
+        for network, state in zip(networks, checkpoint["networks"], strict=True):
             network.load_state_dict(state)
-        for objective, state in zip(objectives, learned, strict=True):
+        for objective, state in zip(objectives, checkpoint["objectives"], strict=True):
             objective.load_state_dict(state)
         optimizer.load_state_dict(checkpoint["optimizer"])
+        if averaged:
+            averaged.module.load_state_dict(checkpoint["state"])
+            averaged.n_averaged.fill_(checkpoint["averages"])
     except (ValueError, RuntimeError, KeyError):  # how torch says that names or shapes differ
         raise BadInputError(f"{last}: trained with other options or data; choose another --out") from None
     return int(checkpoint["epoch"])

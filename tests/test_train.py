@@ -117,11 +117,26 @@ def test_networks_that_teach_each_other(images, tmp_path):
         train(recipe, images, tmp_path / "halves", stop_after(1))
     halves = train(recipe, images, tmp_path / "halves", lambda line: None)
     one, two = load_checkpoint(whole), load_checkpoint(halves)
-    assert len(one["peers"]) == 1
+    assert len(one["networks"]) == 2
     assert all(torch.equal(one["state"][name], two["state"][name]) for name in one["state"])
-    assert all(torch.equal(one["peers"][0][name], two["peers"][0][name]) for name in one["state"])
-    assert not torch.equal(one["state"]["linear.weight"], one["peers"][0]["linear.weight"])  # they began apart
+    (_, peer), (_, again) = one["networks"], two["networks"]
+    assert all(torch.equal(peer[name], again[name]) for name in peer)
+    assert not torch.equal(one["state"]["linear.weight"], peer["linear.weight"])  # they began apart
     assert load_model(whole).dim == 16
+
+
+def test_the_running_average_is_the_result_and_survives_an_interruption(images, tmp_path):
+    recipe = replace(losses("cls:1"), average=0.9)
+    whole = load_checkpoint(train(recipe, images, tmp_path / "whole", lambda line: None))
+    with pytest.raises(StopError):
+        train(recipe, images, tmp_path / "halves", stop_after(1))
+    halves = load_checkpoint(train(recipe, images, tmp_path / "halves", lambda line: None))
+    assert all(torch.equal(whole["state"][name], halves["state"][name]) for name in whole["state"])
+    (last,) = whole["networks"]
+    assert whole["averages"] == halves["averages"] > 2  # steps
+    assert not torch.equal(whole["state"]["linear.weight"], last["linear.weight"])
+    with pytest.raises(BadInputError, match="other options"):
+        train(losses("cls:1"), images, tmp_path / "halves", lambda line: None)
 
 
 def test_a_student_learns_its_teachers_ranking(images, tmp_path):
