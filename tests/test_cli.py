@@ -19,15 +19,27 @@ def test_help_imports_nothing_heavy():
     assert made.returncode == 0, made.stderr
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_option_has_help(name, capsys):
-    command = cli.get_command(click.Context(cli), name)
+def every_command():
+    """The words that call each command, those of groups included."""
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        yield [name]
+        yield from ([name, inner] for inner in getattr(command, "commands", ()))
+
+
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+def test_every_command_and_option_has_help(words, capsys):
+    command = cli
+    for word in words:
+        command = command.get_command(click.Context(command), word)
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
-    assert main([name, "--help"]) == 0
-    assert "Usage: reidtrack" in capsys.readouterr().out
+    assert main([*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage: reidtrack" in shown
+    assert "\\b" not in shown  # click's mark for lines that keep their breaks, when it is written wrongly
 
 
 def test_run_names_its_options(capsys):

@@ -42,7 +42,7 @@ def losses(
     device: str,
     **recipe: Any,
 ) -> int:
-    r"""Every loss under one recipe: mAP and rank 1 with their spread over seeds, beside the papers' own.
+    """Every loss under one recipe: mAP and rank 1 with their spread over seeds, beside the papers' own.
 
     The same command continues after an interruption.
 
@@ -94,7 +94,7 @@ def losses(
 @click.option("--workers", default=1, show_default=True, help="Processes that decode images.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 def training(data: str, backbone: str, size: str, rounds: int, workers: int, device: str) -> int:
-    r"""Images a second of the training loop over a bare loop of the same network on synthetic tensors.
+    """Images a second of the training loop over a bare loop of the same network on synthetic tensors.
 
     \b
     reidtrack bench training --data market1501=Market-1501-v15.09.15

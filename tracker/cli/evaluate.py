@@ -60,7 +60,7 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> int:
-    r"""Score an embedder by a data set's published protocol: CMC, mAP, mINP, beside their known variants.
+    """Score an embedder by a data set's published protocol: CMC, mAP, mINP, beside their known variants.
 
     \b
     reidtrack evaluate market1501 --data Market-1501-v15.09.15

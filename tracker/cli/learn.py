@@ -50,7 +50,7 @@ FOLDER = click.Path(path_type=Path)
 def train(
     data: tuple[str, ...], out: Path, loss: str, schedule: str, pretrained: str | None, device: str, **recipe: Any
 ) -> int:
-    r"""Train an embedder; the same command continues after an interruption.
+    """Train an embedder; the same command continues after an interruption.
 
     \b
     reidtrack train --data market1501=Market-1501-v15.09.15 cuhk03_np=cuhk03_np --out first
@@ -86,7 +86,7 @@ def train(
 @click.option("--trained-on", default="not stated", show_default=True, help="Training data in words, for the file.")
 @click.option("--calibrate", metavar="NAME=FOLDER", help="Measure what similarities mean on this data set's test part.")
 def export(checkpoint: Path, out: Path, trained_on: str, calibrate: str | None) -> int:
-    r"""Turn a trained checkpoint into one ONNX file with preprocessing inside, proven equal to the network.
+    """Turn a trained checkpoint into one ONNX file with preprocessing inside, proven equal to the network.
 
     \b
     reidtrack export first/last.pt --out first.onnx --calibrate market1501=Market-1501-v15.09.15

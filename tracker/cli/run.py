@@ -55,7 +55,7 @@ def run(
     render: bool,
     threshold: float | None,
 ) -> int:
-    r"""Who is on these recordings, and who is the same person from camera to camera.
+    """Who is on these recordings, and who is the same person from camera to camera.
 
     \b
     reidtrack run --videos cam1.mp4 cam2.mp4
