@@ -5,7 +5,6 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import onnxslim
 import torch
 
 from export.parity import check_parity
-from reid.calibration import Calibration
 from reid.embed import INPUT, OUTPUT, Card, Embedder
 from reid.errors import BadInputError
 from reid.model import EmbeddingModel, load_model
@@ -29,7 +27,8 @@ def export_onnx(
     checkpoint: Path,
     out: Path,
     training_data: str,
-    calibration: Calibration | Callable[[Embedder], Calibration] | None = None,
+    licence: str = "not stated",
+    measure: Callable[[Embedder], Card] | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Path:
     """Export a trained embedder, prove it equal to the network, and only then put it at ``out``.
@@ -38,7 +37,9 @@ def export_onnx(
         checkpoint: what ``reidtrack train`` wrote.
         out: the file to write; one that is there is replaced only by one that passed.
         training_data: what the network was trained on, in words; travels in the file.
-        calibration: similarity to probability; or what measures it on the exported file, once that is proven.
+        licence: the terms of the training data, in words; travels in the file.
+        measure: called with the exported file, once that is proven; gives the file's card with what it measured, such
+            as ``dataclasses.replace(embedder.card, calibration=...)``.
         report: called with lines of progress.
 
     Returns:
@@ -51,8 +52,7 @@ def export_onnx(
     model = load_model(checkpoint)
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    known = calibration if isinstance(calibration, Calibration) else None
-    card = Card(model.config["backbone"], model.size, training_data, digest, known)
+    card = Card(model.config["backbone"], model.size, training_data, licence, count_parameters(model), digest)
     partial = out.with_name(f".{out.name}.partial")
     with _writing(out):  # fails now, not after the work
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,8 @@ def export_onnx(
             onnx.save(graph, partial)
         embedder = Embedder(partial, "cpu")  # follows the contract
         parity = check_parity(model, partial)
-        if callable(calibration):
-            card = replace(card, calibration=calibration(embedder))
-            onnx.helper.set_model_props(graph, card.to_metadata())
+        if measure is not None:
+            onnx.helper.set_model_props(graph, measure(embedder).to_metadata())
             with _writing(out):
                 onnx.save(graph, partial)
         with _writing(out):
@@ -76,6 +75,12 @@ def export_onnx(
         partial.unlink(missing_ok=True)
     report(f"{out}: equal to the network in {len(parity.checks)} checks, lowest cosine {parity.cosine:.7f}")
     return out
+
+
+def count_parameters(model: EmbeddingModel) -> int:
+    """Learned numbers of the part that is exported: no classifier, no local branch."""
+    exported = [one for name, one in model.named_parameters() if not name.startswith(("classifier.", "stripes."))]
+    return sum(one.numel() for one in exported)
 
 
 @contextlib.contextmanager

@@ -29,15 +29,20 @@ def cross_camera(image: Image, size: Size, rng: np.random.Generator, erase: floa
     """Flip, pad-crop and erasing, with changes of colour and resolution for what differs from camera to camera."""
     if rng.random() < 0.25:
         image = lower_resolution(image, rng)
-    image = resize_crop(image, size)
-    if rng.random() < 0.5:
-        image = image[:, ::-1]
-    image = shift(image, max(size[0] // 16, 1), rng)
-    if rng.random() < 0.7:
-        image = colour(image, rng)
-    if rng.random() < erase:
-        image = erased(image, rng)
-    return np.ascontiguousarray(image)
+    return _taken(image, size, rng, erase, 0.7)
+
+
+def cross_site(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Image:
+    """``cross_camera`` and more of it, for what differs from site to site: optics, compression, light."""
+    if rng.random() < 0.3:
+        image = lower_resolution(image, rng)
+    if rng.random() < 0.15:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.5)), np.uint8)
+    if rng.random() < 0.3:
+        image = compressed(image, rng)
+    if rng.random() < 0.4:
+        image = gamma(image, rng)
+    return _taken(image, size, rng, erase, 0.8, 0.5, 0.15)
 
 
 def msml(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Image:
@@ -77,10 +82,32 @@ def none(image: Image, size: Size, rng: np.random.Generator, erase: float) -> Im
 
 AUGMENTATIONS: dict[str, Callable[[Image, Size, np.random.Generator, float], Image]] = {
     "cross_camera": cross_camera,
+    "cross_site": cross_site,
     "msml": msml,
     "bag_of_tricks": bag_of_tricks,
     "none": none,
 }
+
+
+def _taken(
+    image: Image,
+    size: Size,
+    rng: np.random.Generator,
+    erase: float,
+    coloured: float,
+    extent: float = 0.3,
+    cast: float = 0.08,
+) -> Image:
+    """Resized, flipped, shifted, with probability ``coloured`` in other colours, with ``erase`` partly covered."""
+    image = resize_crop(image, size)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    image = shift(image, max(size[0] // 16, 1), rng)
+    if rng.random() < coloured:
+        image = colour(image, rng, extent, cast)
+    if rng.random() < erase:
+        image = erased(image, rng)
+    return np.ascontiguousarray(image)
 
 
 def lower_resolution(image: Image, rng: np.random.Generator) -> Image:
@@ -100,13 +127,25 @@ def shift(image: Image, pad: int, rng: np.random.Generator) -> Image:
     return padded[dy : dy + height, dx : dx + width]
 
 
-def colour(image: Image, rng: np.random.Generator) -> Image:
-    """Change saturation, contrast, brightness and white balance, each by up to about a third."""
-    saturation, contrast, brightness = rng.uniform(0.7, 1.3, 3)
-    gain = brightness * rng.uniform(0.92, 1.08, 3)
+def colour(image: Image, rng: np.random.Generator, extent: float = 0.3, cast: float = 0.08) -> Image:
+    """Change saturation, contrast and brightness, each by up to ``extent``, and white balance by up to ``cast``."""
+    saturation, contrast, brightness = rng.uniform(1 - extent, 1 + extent, 3)
+    gain = brightness * rng.uniform(1 - cast, 1 + cast, 3)
     mixed = saturation * np.eye(3) + (1 - saturation) / 3  # about the grey of each pixel
     matrix = np.column_stack([contrast * mixed, np.full(3, 128 * (1 - contrast))]) * gain[:, None]
     return np.asarray(cv2.transform(image, matrix), np.uint8)
+
+
+def compressed(image: Image, rng: np.random.Generator) -> Image:
+    """JPEG at a quality of 15 to 75 and back."""
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 76))])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+def gamma(image: Image, rng: np.random.Generator) -> Image:
+    """Brighten or darken the middle tones, by an exponent of 0.67 to 1.5."""
+    exponent = np.exp(rng.uniform(-0.4, 0.4))
+    return np.asarray(cv2.LUT(image, (255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)), np.uint8)
 
 
 def erased(image: Image, rng: np.random.Generator) -> Image:

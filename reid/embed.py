@@ -4,9 +4,11 @@ An embedder file takes ``crops`` (n, h, w, 3) uint8 RGB, n, h and w free, and gi
 norm; preprocessing is inside. Its metadata (``Card``) says what it is. ``reidtrack export`` makes such files.
 """
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from reid.images import Image, resize_crop
 from reid.runtime import open_session
 
 INPUT, OUTPUT = "crops", "vectors"
-FORMAT = "1"
+FORMAT = "2"
 _PREFIX = "reidtrack."
+_KEYS = ("format", "backbone", "size", "training_data", "licence", "parameters", "weights_sha256", "scores")
 
 EMBEDDERS: dict[str, Path] = {
     "mobilenet_v2": Path(__file__).parent / "weights" / "mobilenet_v2.onnx",
@@ -36,14 +39,21 @@ class Card:
         backbone: name in ``reid.backbones.BACKBONES``.
         size: (height, width) that the network works at.
         training_data: what it was trained on, in words.
+        licence: the terms of the training data, in words.
+        parameters: learned numbers of the network, without what only training needs, such as the classifier.
         weights_sha256: of the checkpoint file it was exported from, hexadecimal.
+        scores: data set -> (mAP, R1) of this file as shares, single query without re-ranking; empty where none were
+            measured.
         calibration: how to read its similarities; None where it was never measured.
     """
 
     backbone: str
     size: tuple[int, int]
     training_data: str
+    licence: str
+    parameters: int
     weights_sha256: str
+    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     calibration: Calibration | None = None
 
     def to_metadata(self) -> dict[str, str]:
@@ -53,7 +63,10 @@ class Card:
             "backbone": self.backbone,
             "size": f"{self.size[0]}x{self.size[1]}",
             "training_data": self.training_data,
+            "licence": self.licence,
+            "parameters": str(self.parameters),
             "weights_sha256": self.weights_sha256,
+            "scores": json.dumps(dict(self.scores)),
         }
         if self.calibration is not None:
             entries["calibration"] = self.calibration.to_json()
@@ -66,26 +79,41 @@ class Card:
         Raises:
             ValueError: naming every key that is missing, or the one that cannot be read.
         """
-        missing = [
-            _PREFIX + key
-            for key in ("format", "backbone", "size", "training_data", "weights_sha256")
-            if _PREFIX + key not in metadata
-        ]
+        written = metadata.get(_PREFIX + "format", FORMAT)
+        if written != FORMAT:
+            raise ValueError(f"format {written!r} where it reads {FORMAT!r}: export it again")
+        missing = [_PREFIX + key for key in _KEYS if _PREFIX + key not in metadata]
         if missing:
             raise ValueError(f"no metadata {', '.join(missing)}")
-        entries = {key.removeprefix(_PREFIX): value for key, value in metadata.items()}
-        if entries["format"] != FORMAT:
-            raise ValueError(f"format {entries['format']!r} where this reidtrack reads {FORMAT!r}")
-        height, cross, width = entries["size"].partition("x")
-        if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-            raise ValueError(f"size {entries['size']!r}, expected HEIGHTxWIDTH such as 192x96")
+        entries = {key: metadata[_PREFIX + key] for key in _KEYS}
+        if not (entries["parameters"].isdecimal() and int(entries["parameters"])):
+            raise ValueError(f"parameters {entries['parameters']!r}, expected a count such as 1900000")
+        calibration = metadata.get(_PREFIX + "calibration")
         return Card(
             backbone=entries["backbone"],
-            size=(int(height), int(width)),
+            size=_read_size(entries["size"]),
             training_data=entries["training_data"],
+            licence=entries["licence"],
+            parameters=int(entries["parameters"]),
             weights_sha256=entries["weights_sha256"],
-            calibration=Calibration.from_json(entries["calibration"]) if "calibration" in entries else None,
+            scores=_read_scores(entries["scores"]),
+            calibration=None if calibration is None else Calibration.from_json(calibration),
         )
+
+
+def _read_size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ValueError(f"size {text!r}, expected HEIGHTxWIDTH such as 192x96")
+    return int(height), int(width)
+
+
+def _read_scores(text: str) -> dict[str, tuple[float, float]]:
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        scores = {name: (float(m_ap), float(r1)) for name, (m_ap, r1) in json.loads(text).items()}
+        if all(0 <= share <= 1 for pair in scores.values() for share in pair):
+            return scores
+    raise ValueError(f'scores {text!r}, expected mAP and R1 of each data set, such as {{"market1501": [0.5, 0.7]}}')
 
 
 class Embedder:
@@ -118,7 +146,9 @@ class Embedder:
             self.dim = _check_graph(self._session.get_inputs(), self._session.get_outputs())
             self.card = Card.from_metadata(self._session.get_modelmeta().custom_metadata_map)
         except ValueError as error:
-            raise ModelError(f"{self.path}: not an embedder ({error}); make one with `reidtrack export`") from None
+            raise ModelError(
+                f"{self.path}: not an embedder that this reidtrack reads ({error}); make one with `reidtrack export`"
+            ) from None
         self.size = self.card.size
         self.calibration = self.card.calibration
         self.threshold = self.calibration.threshold if self.calibration else None

@@ -64,9 +64,12 @@ HEADS = ("bnneck", "fc")
 
 
 class Outputs(NamedTuple):
-    """What training looks at: (n, d) features before the neck, (n, C) logits, (n, s, c) stripes or None."""
+    """What training looks at: (n, d) features before the neck and embeddings after it, (n, C) logits, (n, s, c) stripes
+    or None.
+    """
 
     features: Tensor
+    embeddings: Tensor
     logits: Tensor
     local: Tensor | None
 
@@ -140,15 +143,14 @@ class EmbeddingModel(nn.Module):
         return vectors
 
     def outputs(self, images: Tensor) -> Outputs:
-        """(n, 3, h, w) preprocessed to all that training looks at; needs the classifier.
-
-        Features, and stripes where there are any, are float32 whatever the autocast.
-        """
+        """(n, 3, h, w) preprocessed to what training looks at, float32 whatever the autocast; needs the classifier."""
         maps = self.backbone(images)
         features = self.linear(self.pool(maps))
         assert self.classifier is not None, "built for inference"
-        logits = self.classifier(self.neck(features))
-        return Outputs(features.float(), logits.float(), self.stripes(maps).float() if self.stripes else None)
+        embeddings = self.neck(features)
+        logits = self.classifier(embeddings)
+        stripes = self.stripes(maps).float() if self.stripes else None
+        return Outputs(features.float(), embeddings.float(), logits.float(), stripes)
 
     def local(self, crops: Tensor) -> Tensor:
         """(n, h, w, 3) RGB uint8 crops to (n, s, c) stripes for AlignedReID's local distance.

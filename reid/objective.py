@@ -21,6 +21,11 @@ class LossTerm:
     weight: float = 1.0
     options: dict[str, Value] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """As ``parse_losses`` reads it."""
+        options = ((name, int(value) if isinstance(value, bool) else value) for name, value in self.options.items())
+        return ",".join([f"{self.name}:{self.weight:g}", *(f"{name}={value}" for name, value in options)])
+
 
 class Objective(nn.Module):
     """A weighted sum of losses; what they learn of their own is in its parameters.

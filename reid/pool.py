@@ -46,6 +46,27 @@ def maximum(frames: Floats, weights: Floats) -> Floats:
     return _finish(units.max(0), units, weights, frames)
 
 
+def attention_weights(frames: Floats, kernel: Floats) -> npt.NDArray[np.float64]:
+    """Weights for ``quality`` by learned attention (``reid.attention``): softmax of the unit vectors' inner products.
+
+    Args:
+        frames: as in ``quality``.
+        kernel: (d,) learned; zero gives the plain mean.
+
+    Returns:
+        (k,) weights that sum to 1.
+
+    Raises:
+        ValueError: as ``quality``, or the kernel does not fit.
+    """
+    units, _ = _units(frames, np.ones(len(frames)))
+    if kernel.shape != units.shape[1:]:
+        raise ValueError(f"expected a kernel {units.shape[1:]}, got {kernel.shape}")
+    scores = units @ kernel.astype(np.float64)
+    exponents = np.exp(scores - scores.max())
+    return np.asarray(exponents / exponents.sum(), np.float64)
+
+
 POOLINGS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "quality": quality,
     "mean": mean,

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from reid.errors import BadInputError, ModelError
 
-IMAGENET_BACKBONES = ("mobilenet_v2", "resnet50", "googlenet")  # those of ``BACKBONES`` that torchvision publishes
+IMAGENET_BACKBONES = {  # those of ``BACKBONES`` that torchvision publishes weights for, and its name of them
+    "mobilenet_v2": "mobilenet_v2",
+    "mobilenet_v2_short": "mobilenet_v2",
+    "resnet50": "resnet50",
+    "googlenet": "googlenet",
+}
 WRAPPERS = ("state_dict", "model", "state")  # keys that training programs, this one's "state" too, file weights under
 PREFIXES = ("module.", "backbone.")  # of torch's DataParallel; of a network that has a backbone, such as this one's
 
@@ -33,7 +38,7 @@ def imagenet(backbone: str) -> Path:
             f"--pretrained imagenet: none are published for {backbone}, only for {', '.join(IMAGENET_BACKBONES)}; "
             "give a file: --pretrained FILE"
         )
-    url: str = torchvision.models.get_model_weights(backbone).IMAGENET1K_V1.url
+    url: str = torchvision.models.get_model_weights(IMAGENET_BACKBONES[backbone]).IMAGENET1K_V1.url
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if not path.exists():
         try:

@@ -1,7 +1,7 @@
 """How to train: everything that decides the result besides the data."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from reid.augment import AUGMENTATIONS
@@ -13,7 +13,7 @@ Stage = tuple[tuple[int, int], int]  # ((height, width), epochs)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. The defaults are the shipped embedder's recipe.
+    """How to train.
 
     Attributes:
         backbone: name in ``BACKBONES``.
@@ -89,3 +89,39 @@ class Recipe:
             return self.lr * (0.01 + 0.99 * epoch / self.warmup)
         done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
         return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
+
+
+_SMALL = Recipe(
+    schedule=(((96, 48), 16), ((128, 64), 16), ((192, 96), 4)),
+    losses=(LossTerm("cls"), LossTerm("hap2s", options={"form": "polynomial"})),
+    augmentation="cross_site",
+    erase=0.2,
+    average=0.999,
+)
+
+RECIPES: dict[str, Recipe] = {
+    "standard": _SMALL,
+    "edge": replace(
+        _SMALL, backbone="mobilenet_v2_short", losses=(*_SMALL.losses, LossTerm("absolute_teacher", weight=5.0))
+    ),
+    "large": replace(_SMALL, backbone="resnet50", dim=512, schedule=(((256, 128), 60),), workers=8),
+}
+
+
+def named_recipe(name: str) -> Recipe:
+    """A recipe of ``RECIPES``.
+
+    Raises:
+        BadInputError: there is none of this name.
+    """
+    if name not in RECIPES:
+        raise BadInputError(f"--recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def describe(recipe: Recipe) -> str:
+    """All that a recipe says, in one line, as the command's options are called."""
+    sizes = ",".join(f"{height}x{width}:{epochs}" for (height, width), epochs in recipe.schedule)
+    shown = {"schedule": sizes, "losses": ",".join(map(str, recipe.losses))}
+    parts = ((field.name, shown.get(field.name, getattr(recipe, field.name))) for field in fields(recipe))
+    return " ".join(f"{name}={value}" for name, value in parts)

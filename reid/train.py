@@ -208,6 +208,7 @@ def loss_inputs(outputs: list[Outputs], number: int, labels: Tensor, taught: Ten
     own, peers = outputs[number], [*outputs[:number], *outputs[number + 1 :]]
     return {
         "features": own.features,
+        "embeddings": own.embeddings,
         "logits": own.logits,
         "labels": labels,
         "local": own.local,

@@ -13,10 +13,8 @@ from reid.images import read_image
 def main(first: str, second: str) -> None:
     embedder = Embedder()
     a, b = embedder([read_image(Path(first)), read_image(Path(second))])
-    similarity = float(a @ b)
-    print(f"cosine similarity {similarity:.3f}")
-    if embedder.calibration is not None:
-        print(f"probability of one person {float(embedder.calibration.probability(similarity)):.3f}")
+    assert embedder.calibration is not None  # every shipped embedder has one
+    print(f"probability of one person {float(embedder.calibration.crops.probability(a @ b)):.3f}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from reid.calibration import Calibration
+from reid.calibration import Calibration, Curve
 from reid.embed import Card
 from tracker.types import Crop, Tracklet, TrackletKey
 
-CARD = Card("colour", (8, 4), "nothing", "0" * 64, Calibration(10.0, -5.0, 0.5))
+CALIBRATION = Calibration(Curve(10.0, -5.0), Curve(8.0, -3.0), 0.5)
+CARD = Card("colour", (8, 4), "nothing", "free", 1, "0" * 64, {"colours": (0.5, 0.75)}, CALIBRATION)
 
 
 def colour_embedder(path, card=CARD, metadata=None, names=("crops", "vectors"), kind=TensorProto.UINT8):

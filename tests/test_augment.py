@@ -10,8 +10,10 @@ from reid.augment import (
     ERASE_FILL,
     bag_of_tricks,
     colour,
+    compressed,
     cross_camera,
     erased,
+    gamma,
     lower_resolution,
     msml,
     none,
@@ -53,7 +55,7 @@ def test_contract(augment, data):
     assert np.array_equal(once, augment(image, size, generator(seed), erase))  # the generator decides
 
 
-@pytest.mark.parametrize("name", ["cross_camera", "msml", "bag_of_tricks"])
+@pytest.mark.parametrize("name", ["cross_camera", "cross_site", "msml", "bag_of_tricks"])
 def test_no_two_variants_are_alike(name):
     made = variants(AUGMENTATIONS[name], person(), erase=0.5)
     assert len({variant.tobytes() for variant in made}) > 50
@@ -68,7 +70,9 @@ def test_about_half_are_mirrored(name):
     assert 0.38 < mirrored < 0.62
 
 
-@pytest.mark.parametrize(("name", "erases"), [("cross_camera", 1), ("bag_of_tricks", 1), ("msml", 0), ("none", 0)])
+@pytest.mark.parametrize(
+    ("name", "erases"), [("cross_camera", 1), ("cross_site", 1), ("bag_of_tricks", 1), ("msml", 0), ("none", 0)]
+)
 def test_erasing_has_its_probability_where_it_belongs(name, erases):
     flat = np.full((*SIZE, 3), (10, 200, 90), np.uint8)
 
@@ -212,3 +216,17 @@ def test_msml_moves_zooms_and_blurs():
     assert steepest.max() > 150  # some are sharp
     assert steepest.min() < 100  # some are not
     assert made.min() >= 59  # nothing black comes in
+
+
+def test_compression_leaves_blocks_and_gamma_leaves_black_and_white():
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 256, (32, 16, 3)).astype(np.uint8)
+    squeezed = compressed(noise, generator())
+    assert squeezed.shape == noise.shape
+    assert 5 < np.abs(squeezed.astype(int) - noise).mean() < 80
+    steps = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, 2)
+    for seed in range(20):
+        curved = gamma(steps, generator(seed))[:, 0, 0].astype(int)
+        assert (curved[0], curved[-1]) == (0, 255)
+        assert (np.diff(curved) >= 0).all()
+        assert 85 <= curved[128] <= 170

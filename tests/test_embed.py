@@ -6,11 +6,10 @@ import pytest
 from onnx import TensorProto
 
 from reid import embed
-from reid.calibration import Calibration
 from reid.embed import DEFAULT_EMBEDDER, EMBEDDERS, Card, Embedder, find_embedder
 from reid.errors import BadInputError, ModelError
 from reid.images import resize_crop
-from tests.helpers import CARD, colour_embedder
+from tests.helpers import CALIBRATION, CARD, colour_embedder
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def test_what_an_embedder_says_of_itself(path):
     embedder = Embedder(path, "cpu")
     assert (embedder.dim, embedder.size, embedder.threshold) == (3, (8, 4), 0.5)
     assert embedder.card == CARD
-    assert embedder.calibration == Calibration(10.0, -5.0, 0.5)
+    assert embedder.calibration == CALIBRATION
     backbone, _, digest = embedder.model_id.partition("-")
     assert backbone == "colour"
     assert len(digest) == 12
@@ -34,9 +33,10 @@ def test_what_an_embedder_says_of_itself(path):
 
 
 def test_another_file_is_another_model(path, tmp_path):
-    other = colour_embedder(tmp_path / "other.onnx", card=Card("colour", (8, 5), "nothing", "0" * 64))
+    other = colour_embedder(tmp_path / "other.onnx", card=Card("colour", (8, 5), "nothing", "free", 1, "0" * 64))
     assert Embedder(path, "cpu").model_id != Embedder(other, "cpu").model_id
     assert Embedder(other, "cpu").threshold is None
+    assert Embedder(other, "cpu").card.scores == {}
 
 
 @pytest.mark.parametrize("batch", [1, 3, 32])
@@ -81,11 +81,18 @@ def test_a_batch_of_none_is_refused(path):
         ({"names": ("images", "vectors")}, "no input crops"),
         ({"names": ("crops", "features")}, "no output vectors"),
         ({"kind": TensorProto.INT32}, "no input crops"),
-        ({"metadata": CARD.to_metadata() | {"reidtrack.format": "2"}}, "format '2'"),
+        ({"metadata": {"reidtrack.format": "1"}}, r"reads \(format '1' where it reads '2': export it again\)"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.format": "3"}}, "format '3' where it reads '2'"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.parameters": "0"}}, "parameters '0', expected a count"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.parameters": "1.9M"}}, "parameters '1.9M'"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.scores": "{"}}, "scores '{', expected mAP and R1"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.scores": "[1]"}}, "expected mAP and R1"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.scores": '{"x": [0.5]}'}}, "expected mAP and R1"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.scores": '{"x": [57.6, 77.9]}'}}, "expected mAP and R1"),
         ({"metadata": CARD.to_metadata() | {"reidtrack.size": "192"}}, "size '192'"),
         ({"metadata": CARD.to_metadata() | {"reidtrack.size": "0x96"}}, "size '0x96'"),
-        ({"metadata": CARD.to_metadata() | {"reidtrack.calibration": "{}"}}, "calibration"),
-        ({"metadata": CARD.to_metadata() | {"reidtrack.calibration": "{"}}, "not an embedder"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.calibration": "{}"}}, "calibration: expected tracklets"),
+        ({"metadata": CARD.to_metadata() | {"reidtrack.calibration": "{"}}, "calibration: not JSON"),
     ],
 )
 def test_a_model_off_the_contract_is_refused(tmp_path, changes, message):

@@ -1,20 +1,25 @@
 import copy
 import hashlib
+import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import export.onnx
-from export.onnx import export_onnx
+from export.onnx import count_parameters, export_onnx
 from export.parity import check_parity
-from reid.calibration import Calibration
 from reid.embed import Embedder
 from reid.errors import BadInputError, ModelError
+from reid.images import read_image
 from reid.model import EmbeddingModel, save_model
+from tests.helpers import CALIBRATION, market_folder, write_image
+from tracker.cli import main
 
 # One worker: the export takes seconds and several tests look at its result.
-CALIBRATION = Calibration(20.0, -9.0, 0.55)
+SCORES = {"market1501": (0.5, 0.75)}
 
 
 def shaken(model, seed=1):
@@ -39,19 +44,35 @@ def made(tmp_path_factory):
     model = shaken(EmbeddingModel("osnet_ibn_x0_25", 32, identities=5, size=(64, 32)))
     save_model(model, folder / "last.pt", epoch=1)
     lines = []
-    out = export_onnx(folder / "last.pt", folder / "new" / "a.onnx", "four colours", CALIBRATION, lines.append)
+
+    def measured(embedder):
+        lines.append(f"measuring {embedder.dim}")
+        return replace(embedder.card, scores=SCORES, calibration=CALIBRATION)
+
+    out = export_onnx(folder / "last.pt", folder / "new" / "a.onnx", "four colours", "free", measured, lines.append)
     return model, folder / "last.pt", out, lines
 
 
 def test_the_file_is_an_embedder(made):
     _, checkpoint, out, lines = made
     embedder = Embedder(out, "cpu")
-    assert (embedder.dim, embedder.size, embedder.threshold) == (32, (64, 32), 0.55)
+    assert (embedder.dim, embedder.size, embedder.threshold) == (32, (64, 32), 0.5)
     assert embedder.card.backbone == "osnet_ibn_x0_25"
-    assert embedder.card.training_data == "four colours"
+    assert (embedder.card.training_data, embedder.card.licence) == ("four colours", "free")
+    assert embedder.card.scores == SCORES
     assert embedder.card.weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert embedder.calibration == CALIBRATION
+    assert lines[1] == "measuring 32"
     assert "lowest cosine" in lines[-1]
+
+
+def test_the_parameters_are_those_of_the_exported_part(made):
+    model, _, out, _ = made
+    bare = EmbeddingModel("osnet_ibn_x0_25", 32, size=(64, 32))
+    expected = sum(one.numel() for one in bare.parameters())
+    assert Embedder(out, "cpu").card.parameters == count_parameters(model) == count_parameters(bare) == expected
+    assert count_parameters(EmbeddingModel("osnet_ibn_x0_25", 32, size=(64, 32), stripes=True)) == expected
+    assert sum(one.numel() for one in model.parameters()) == expected + 5 * 32
 
 
 def test_the_file_holds_nothing_of_the_machine_and_no_classifier(made):
@@ -136,7 +157,8 @@ def test_without_calibration_the_file_has_none(made, monkeypatch, tmp_path):
 
     monkeypatch.setattr(export.onnx, "onnx_graph", bare)
     out = export_onnx(checkpoint, tmp_path / "a.onnx", "colours")
-    assert Embedder(out, "cpu").calibration is None
+    card = Embedder(out, "cpu").card
+    assert (card.calibration, card.scores, card.licence) == (None, {}, "not stated")
 
 
 def test_what_cannot_be_exported(made, tmp_path):
@@ -150,3 +172,66 @@ def test_what_cannot_be_exported(made, tmp_path):
     with pytest.raises(BadInputError, match="cannot be written"):
         export_onnx(made[1], tmp_path / "text.pt" / "a.onnx", "colours")
     assert [path.name for path in tmp_path.iterdir()] == ["text.pt"]
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Market-1501's layout with 8 people, each a colour, in 2 cameras of the gallery."""
+    folder = tmp_path / "site"
+    for person, rgb in enumerate(np.random.default_rng(3).integers(0, 256, (8, 3)), 1):
+        for number in range(4):
+            name = f"{person:04}_c{number % 2 + 1}s1_{number:06}_00.png"
+            write_image(folder / "bounding_box_test" / name, rgb, seed=number)
+        write_image(folder / "query" / f"{person:04}_c3s1_000009_00.png", rgb, seed=9)
+    write_image(folder / "bounding_box_train" / "0009_c1s1_000000_00.png", (1, 2, 3))
+    return folder
+
+
+def test_the_command_measures_the_file_that_it_writes(made, site, monkeypatch, tmp_path, capsys):
+    """The graph is not made again; what is measured on it is."""
+    monkeypatch.setattr(export.onnx, "onnx_graph", lambda model: export.onnx.onnx.load(made[2]))
+    monkeypatch.setattr("reid.calibrate.embed_images", colours)
+    monkeypatch.setattr("reid.evaluation.images.embed_set", lambda items, embed, *rest: colours(items, embed))
+    out = tmp_path / "b.onnx"
+    other = shutil.copytree(site, tmp_path / "other")
+    options = ["--calibrate", f"market1501={site}", f"market1501={other}", "--score", f"market1501={site}"]
+    assert main(["export", str(made[1]), "--out", str(out), *options, "--licence", "ours"]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{out}\n"
+    assert "market1501: mAP 100.00%, R1 100.00%" in told.err
+    assert f"calibration: {tmp_path / 'b.calibration.png'}" in told.err
+    card = Embedder(out, "cpu").card
+    assert (card.licence, card.scores) == ("ours", {"market1501": (1.0, 1.0)})
+    assert set(card.calibration.tracklets.error_by_site) == {"market1501", f"market1501 {other}"}
+    assert card.calibration.tracklets.identities == 16
+    assert read_image(tmp_path / "b.calibration.png").shape[1] > 1500
+
+
+def colours(items, embed, *rest):
+    """In place of the untrained network's vectors."""
+    means = np.stack([items.read(i).mean((0, 1)) for i in range(len(items))]) - 128
+    return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--calibrate", "market1501={site}", "nowhere=x"], 2, "data set 'nowhere' is unknown"),
+        (["--calibrate", "{site}"], 2, "NAME=FOLDER"),
+        (["--calibrate", "market1501={four}"], 1, "market1501: calibration needs at least 4 identities"),
+        (["--calibrate", "folder={site}/bounding_box_train"], 1, "folder: has no test part"),
+        (["--score", "folder={site}/bounding_box_train"], 1, "folder: has no test part"),
+        (["--score", "market1501={absent}"], 1, "absent"),
+    ],
+)
+def test_bad_data_are_told_before_the_work(made, site, tmp_path, monkeypatch, capsys, options, code, message):
+    def never(*args):
+        raise AssertionError("the work had begun")
+
+    monkeypatch.setattr(export.onnx, "load_model", never)
+    four = market_folder(tmp_path / "four")
+    options = [option.format(site=site, four=four, absent=tmp_path / "absent") for option in options]
+    assert main(["export", str(made[1]), "--out", str(tmp_path / "c.onnx"), *options]) == code
+    told = capsys.readouterr().err
+    assert re.search(message, told)
+    assert told.count("\n") == 1

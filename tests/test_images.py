@@ -1,8 +1,11 @@
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reid.errors import DataError
-from reid.images import read_image, resize_crop
+from reid.images import crop_quality, read_image, resize_crop, sharpness
 from tests.helpers import write_image
 
 
@@ -31,3 +34,34 @@ def test_resize_crop(size):
     resized = resize_crop(image, size)
     assert resized.shape == (*size, 3)
     assert (resized == image[0, 0]).all()
+
+
+# ---- how well a crop shows
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+@given(st.integers(1, 200), st.integers(1, 80), st.integers(0, 99))
+def test_sharpness_is_a_share(height, width, seed):
+    assert 0 <= sharpness(noise(height, width, seed=seed)) < 1
+
+
+@pytest.mark.parametrize("height", [40, 96, 300])
+def test_blur_lowers_sharpness(height):
+    picture = noise(height, height // 2)
+    blurred = [cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (1, 2, 4)]
+    values = [sharpness(image) for image in (picture, *blurred)]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == 4
+
+
+def test_a_flat_picture_has_none():
+    assert sharpness(np.full((50, 20), 80, np.uint8)) == 0
+
+
+@pytest.mark.parametrize(("height", "share"), [(32, 0.25), (64, 0.5), (128, 1), (200, 1)])
+def test_the_quality_of_a_crop_is_sharpness_times_size_up_to_128_pixels(height, share):
+    crop = noise(height, 30, 3)
+    assert crop_quality(crop) == pytest.approx(share * sharpness(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reid.pool import DEFAULT_POOLING, POOLINGS
+from reid.pool import DEFAULT_POOLING, POOLINGS, attention_weights
 
 FRAMES = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 2.0], [1.0, 0.0, 0.0]])
 ONES = np.ones(3)
@@ -92,3 +92,40 @@ def test_the_heaviest_frame_is_never_a_zero_vector():
 def test_refuses_what_cannot_be_pooled(pool, frames, weights, message):
     with pytest.raises(ValueError, match=message):
         pool(frames, weights)
+
+
+@every
+@given(st.integers(1, 9), st.integers(1, 8), st.integers(2, 5), st.integers(0, 10**6))
+def test_a_tracklet_shown_several_times_over_is_the_same_tracklet(pool, k, d, times, seed):
+    rng = np.random.default_rng(seed)
+    frames, weights = rng.normal(size=(k, d)) + 0.1, rng.uniform(0.1, 1, k)
+    again = pool(np.tile(frames, (times, 1)), np.tile(weights, times))
+    assert again == pytest.approx(pool(frames, weights), abs=1e-6)
+
+
+# ---- learned attention
+
+
+@given(st.integers(1, 9), st.integers(1, 8), st.integers(0, 10**6))
+def test_attention_weights_by_a_loop(k, d, seed):
+    rng = np.random.default_rng(seed)
+    frames, kernel = rng.normal(size=(k, d)), rng.normal(size=d) * 30
+    exponents = [np.exp(np.dot(frame / np.linalg.norm(frame), kernel)) for frame in frames]
+    assert attention_weights(frames, kernel) == pytest.approx(np.array(exponents) / sum(exponents))
+    order = rng.permutation(k)
+    assert attention_weights(frames[order], kernel) == pytest.approx(attention_weights(frames, kernel)[order])
+
+
+def test_a_kernel_of_zero_is_the_plain_mean():
+    weights = attention_weights(FRAMES, np.zeros(3))
+    assert weights == pytest.approx([1 / 3] * 3)
+    assert POOLINGS["quality"](FRAMES, weights) == pytest.approx(POOLINGS["mean"](FRAMES, ONES))
+
+
+def test_attention_does_not_overflow():
+    assert attention_weights(FRAMES, np.array([0.0, 0.0, 5000.0])) == pytest.approx([0, 1, 0])
+
+
+def test_a_kernel_of_another_length_is_refused():
+    with pytest.raises(ValueError, match=r"expected a kernel \(3,\), got \(4,\)"):
+        attention_weights(FRAMES, np.ones(4))

@@ -88,7 +88,7 @@ def unstrided(name):
         return network, network.inception5b
     network = torchvision.models.mobilenet_v2()
     network.features[14].conv[1][0].stride = (1, 1)
-    return network, network.features[17]
+    return network, network.features[11 if name == "mobilenet_v2_short" else 17]
 
 
 @pytest.mark.parametrize("name", IMAGENET_BACKBONES)
@@ -172,8 +172,9 @@ def test_imagenet_weights_are_fetched_once(monkeypatch, cache, name):
     assert path == imagenet(name)
     assert list(cache.iterdir()) == [path]
     ((url, digest),) = asked
-    assert url == f"https://download.pytorch.org/models/{name}-{digest}.pth"
-    assert url == torchvision.models.get_model_weights(name).IMAGENET1K_V1.url
+    published = IMAGENET_BACKBONES[name]
+    assert url == f"https://download.pytorch.org/models/{published}-{digest}.pth"
+    assert url == torchvision.models.get_model_weights(published).IMAGENET1K_V1.url
     assert len(digest) == 8
 
 
@@ -204,7 +205,9 @@ def test_a_damaged_download_is_refused_and_not_kept(monkeypatch, cache):
 
 @pytest.mark.parametrize("name", sorted(BACKBONES.keys() - set(IMAGENET_BACKBONES)))
 def test_backbones_without_published_weights(name):
-    with pytest.raises(BadInputError, match=rf"{name}, only for mobilenet_v2, resnet50, googlenet; give a file"):
+    with pytest.raises(
+        BadInputError, match=rf"{name}, only for mobilenet_v2, mobilenet_v2_short, resnet50, googlenet; give a file"
+    ):
         imagenet(name)
 
 

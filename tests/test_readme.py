@@ -71,7 +71,7 @@ def test_command(desk, command, monkeypatch, capsys):
         args += ["--backbone", "osnet_x0_25", "--schedule", "32x16:6", "--lr", "5e-3", "--workers", "0"]
     elif args[:2] == ["bench", "losses"]:
         args += ["--schedule", "32x16:1", "--workers", "0"]
-    elif args[0] == "bench":
+    elif args[:2] == ["bench", "training"]:
         args += ["--size", "32x16", "--rounds", "1", "--workers", "0"]
     elif args[0] == "run" and "--out" not in args:
         args += ["--out", f"out-{abs(hash(command))}"]

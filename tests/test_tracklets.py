@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reid.images import sharpness
 from tracker import tracklets as module
-from tracker.tracklets import MIN_BOXES, SPACING_S, BestCrops, Collector, encode_jpeg, geometric_quality, sharpness
+from tracker.tracklets import MIN_BOXES, SPACING_S, BestCrops, Collector, encode_jpeg, geometric_quality
 from tracker.types import Detections, Frame, Tracks
 
 PICTURE = (400, 600)  # height, width
@@ -95,34 +96,15 @@ def test_quality_by_naive_loops(rows):
         assert 0 <= value <= 1
 
 
-# ---- sharpness
+# ---- the best pictures
 
 
 def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-@given(st.integers(1, 200), st.integers(1, 80), st.integers(0, 99))
-def test_sharpness_is_a_share(height, width, seed):
-    assert 0 <= sharpness(noise(height, width, seed)) < 1
-
-
-@pytest.mark.parametrize("height", [40, 96, 300])
-def test_blur_lowers_sharpness(height):
-    picture = noise(height, height // 2)
-    blurred = [cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (1, 2, 4)]
-    values = [sharpness(image) for image in (picture, *blurred)]
-    assert values == sorted(values, reverse=True)
-    assert len(set(values)) == 4
-
-
-def test_a_flat_picture_has_none():
-    assert sharpness(np.full((50, 20, 3), 80, np.uint8)) == 0
-
-
-# ---- the best pictures
-
 TEXTURE = noise(40, 20)
+SHARPNESS = sharpness(cv2.cvtColor(TEXTURE, cv2.COLOR_BGR2GRAY))
 
 
 def offered(offers, limit):
@@ -146,7 +128,7 @@ def test_kept_pictures_are_few_apart_and_hold_the_best(offers, limit):
     times = sorted(candidate.time_s for candidate in best.kept)
     assert all(b - a >= SPACING_S for a, b in itertools.pairwise(times))
     top = max(value for _, value in offers)
-    assert max(candidate.quality for candidate in best.kept) == pytest.approx(top * sharpness(TEXTURE))
+    assert max(candidate.quality for candidate in best.kept) == pytest.approx(top * SHARPNESS)
     assert {(candidate.index, candidate.time_s) for candidate in best.kept} <= {
         (index, time_s) for index, (time_s, _) in enumerate(offers)
     }

@@ -27,9 +27,29 @@ def test_a_model_card_stands_beside_each_file(embedder):
 def test_the_card_states_the_calibration_that_is_in_the_file(embedder):
     card = embedder.path.with_suffix(".md").read_text(encoding="utf-8")
     calibration = embedder.calibration
-    for number in (f"{calibration.slope:.2f}", f"{calibration.intercept:+.2f}", f"{calibration.threshold:.3f}"):
-        assert number in card
-    assert float(calibration.probability(1 - calibration.threshold)) == pytest.approx(0.5, abs=1e-6)
+    assert f"{calibration.threshold:.3f}" in card
+    for curve in (calibration.tracklets, calibration.crops):
+        one, two = curve.pairs
+        assert f"| {curve.slope:.2f} | {curve.intercept:.2f} | {curve.error:.4f} | {one:,} | {two:,} |" in card
+        for values in ([f"{p.similarity:.4f}" for p in curve.points], [f"{p[2] * 100:.1f} %" for p in curve.points]):
+            assert f"| {' | '.join(values)} |" in card
+    assert float(calibration.tracklets.probability(1 - calibration.threshold)) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_its_probabilities_come_true(embedder):
+    for curve in (embedder.calibration.tracklets, embedder.calibration.crops):
+        assert curve.error <= 0.03
+        assert [point.false_match_rate for point in curve.points] == [0.1, 0.01, 0.001, 0.0001]
+
+
+def test_the_card_states_the_parameters_and_scores_that_are_in_the_file(embedder):
+    card = embedder.path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{embedder.card.parameters / 1e6:.1f} million" in card
+    assert "research" in embedder.card.licence
+    for m_ap, r1 in embedder.card.scores.values():
+        assert f"{m_ap * 100:.2f} %" in card
+        assert f"{r1 * 100:.2f} %" in card
+    assert embedder.card.scores
 
 
 def test_it_is_small(embedder):

@@ -144,7 +144,7 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
                 f"{options.out / STAGES}: its files disagree; remove this folder and run the same command again"
             )
         threshold = calibration.threshold if options.threshold is None else options.threshold
-        identities = link(tracklets, vectors, threshold, lambda s: float(calibration.probability(s)))
+        identities = link(tracklets, vectors, threshold, lambda s: float(calibration.tracklets.probability(s)))
     with timings.measure("writing"):
         facts = [tracking_facts(work.tracklets) for work in works]
         recordings = [work.recording for work in works]
@@ -158,6 +158,7 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         "status": "complete",
         "finished": now(),
         "threshold": threshold,
+        "threshold_probability": float(calibration.tracklets.probability(1 - threshold)),
         "embedder": embedder.model_id,
         "detector": detector,
         "device": device,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from reid.images import resize_crop
+from reid.images import FULL_HEIGHT, resize_crop, sharpness
 from tracker.types import Crop, Detections, Floats, Frame, Image, Tracklet, TrackletKey, Tracks
 
 CROPS = 8  # best pictures kept of a tracklet
@@ -18,8 +18,6 @@ MIN_BOXES = 3  # shorter tracks are noise
 MAX_HEIGHT = 384  # pixels of a kept picture; more than any embedder looks at
 JPEG_QUALITY = 95
 
-FULL_HEIGHT = 128.0  # pixels; from here on size adds nothing
-SHARP = 150.0  # variance of the Laplacian at which sharpness counts half
 EDGE_PIXELS = 2.0  # a box this near to the picture's edge is cut by it
 EDGE_FACTOR = 0.4
 RIVAL_SCORE = 0.3  # weaker boxes are too often ghosts to count as someone in front
@@ -62,16 +60,6 @@ def _largest_cover(boxes: Floats, rivals: Floats) -> Floats:
     return np.asarray(shared.max(1) / area, np.float32)
 
 
-def sharpness(image: Image) -> float:
-    """0..1: the Laplacian's variance, at a fixed height so that size does not pay twice."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    scale = 96 / grey.shape[0]
-    if scale < 1:
-        grey = cv2.resize(grey, (max(round(grey.shape[1] * scale), 1), 96), interpolation=cv2.INTER_AREA)
-    variance = float(cv2.Laplacian(grey, cv2.CV_32F).var())
-    return variance / (variance + SHARP)
-
-
 @dataclass
 class _Candidate:
     index: int
@@ -97,7 +85,7 @@ class BestCrops:
         view = frame.image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
         if view.size == 0:
             return
-        quality *= sharpness(view)
+        quality *= sharpness(np.asarray(cv2.cvtColor(view, cv2.COLOR_BGR2GRAY), np.uint8))
         if bar >= quality:
             return
         self.kept = [candidate for candidate in self.kept if all(candidate is not rival for rival in rivals)]

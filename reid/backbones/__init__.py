@@ -40,6 +40,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "osnet_ain_x0_5": partial(OSNet, width=0.5, variant="ain"),
     "osnet_ain_x1_0": partial(OSNet, width=1.0, variant="ain"),
     "mobilenet_v2": MobileNetV2,
+    "mobilenet_v2_short": partial(MobileNetV2, blocks=12),
     "resnet50": ResNet50,
     "resnet50_ibn": partial(ResNet50, instance_norm=True),
     "resnet50x": partial(ResNet50, separable=True),

@@ -10,7 +10,7 @@ from pathlib import Path
 from reid.datasets import cuhk01, cuhk03, cuhk03_np, folders, ilids_vid, prid2011, viper
 from reid.datasets.cuhk_sysu import cuhk_sysu
 from reid.datasets.dukemtmc_videoreid import dukemtmc_videoreid
-from reid.datasets.market1501 import dukemtmc_reid, market1501
+from reid.datasets.market1501 import dukemtmc_reid, market1501, market1501_tracklets
 from reid.datasets.mars import mars
 from reid.datasets.msmt17 import msmt17
 from reid.datasets.types import DatasetSource, ImageSet, Labelled, SearchSet, Split, TrackletSet, join
@@ -30,6 +30,9 @@ __all__ = [
 
 DATASETS: dict[str, DatasetSource] = {
     "market1501": DatasetSource(market1501, "Market-1501: 1,501 people, 6 cameras"),
+    "market1501_tracklets": DatasetSource(
+        market1501_tracklets, "Market-1501's images grouped into tracklets, scored as MARS", protocol="mars"
+    ),
     "dukemtmc_reid": DatasetSource(dukemtmc_reid, "DukeMTMC-reID: 1,404 people, 8 cameras"),
     "msmt17": DatasetSource(msmt17, "MSMT17: 4,101 people, 15 cameras"),
     "cuhk03_np": DatasetSource(cuhk03_np.cuhk03_np, "CUHK03, new protocol, as folders"),

@@ -1,14 +1,16 @@
-"""Which identities a split tests on: drawn at random, or from a file that others wrote."""
+"""Which identities a split tests on: drawn at random, from a file that others wrote, or held out of the training."""
 
 import json
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from reid.datasets.read import load_mat
 from reid.datasets.types import ImageSet, Integers, Labelled, Split
 from reid.errors import DataError
+
+Part = Literal["test", "train"]
 
 
 def halves(images: ImageSet, split: int, folder: Path) -> Split:
@@ -96,3 +98,77 @@ def by_identity(everything: Labelled, test: set[int], folder: Path) -> Split:
             " gallery; is the data set complete, and is the list of splits its own?"
         )
     return Split(parts[0], parts[1], parts[2])
+
+
+def training_part(split: Split, held_out: int) -> ImageSet:
+    """The images to train on: without ``held_out`` people where the set has no test part to score on.
+
+    Raises:
+        DataError: as ``hold_out``.
+    """
+    images = split.train.images()
+    trains_only = split.gallery is None and split.search is None
+    return hold_out(images, held_out)[0] if held_out and trains_only else images
+
+
+def choose_part(name: str, split: Split, part: Part, held_out: int = 0) -> Split:
+    """The identities to score on.
+
+    Args:
+        name: of the set, for the error.
+        split: of a set of images, as loaded.
+        part: ``test`` is the set's own query and gallery; ``train`` makes them of the images to train on.
+        held_out: where the set has no test part of its own, those that ``hold_out`` keeps out stand for it.
+
+    Raises:
+        DataError: there is nothing of the kind in the set.
+    """
+    if part == "train":
+        return as_test(split.train.images())
+    if split.gallery is not None or split.search is not None:
+        return split
+    if not held_out:
+        raise DataError(
+            f"{name}: has no test part (query and gallery); score people that were held out of training with --hold-out"
+            " N, or, of a model that never saw the set, all of them by `reidtrack evaluate --part train`"
+        )
+    return as_test(hold_out(split.train.images(), held_out)[1])
+
+
+def as_test(images: ImageSet, seed: int = 0) -> Split:
+    """Query and gallery of images that were made to train on, as CUHK03's new protocol draws its own.
+
+    Of every identity that more than one camera sees, one image a camera is a query, drawn at random; all others are
+    the gallery, those of identities from a single camera as well.
+
+    Args:
+        images: labelled.
+        seed: of the draw.
+
+    Raises:
+        DataError: no identity is seen by two cameras, or nothing is left for the gallery.
+    """
+    rng = np.random.default_rng(seed)
+    pairs, owner = np.unique(np.stack([images.pid, images.camera], 1), axis=0, return_inverse=True)
+    cameras = np.unique(pairs[:, 0], return_inverse=True, return_counts=True)
+    asks = cameras[2][cameras[1]] > 1
+    shuffled = rng.permutation(len(images))
+    first = shuffled[np.unique(owner.ravel()[shuffled], return_index=True)[1]]  # a random image of every pair
+    query = np.zeros(len(images), np.bool_)
+    query[first[asks]] = True
+    if not query.any() or query.all():
+        raise DataError("a query and gallery need identities with images in 2 cameras, and more than one there")
+    return Split(images.take(np.zeros(0, np.int64)), images.take(query), images.take(~query))
+
+
+def hold_out(images: ImageSet, identities: int) -> tuple[ImageSet, ImageSet]:
+    """What to train on, and ``identities`` people kept out of it, drawn at random but always the same.
+
+    Raises:
+        DataError: fewer than 2 people would be left to train on.
+    """
+    people = np.unique(images.pid)
+    if identities > len(people) - 2:
+        raise DataError(f"cannot hold out {identities} identities of {len(people)}; leave at least 2 to train on")
+    kept_out = np.isin(images.pid, np.random.default_rng(0).permutation(people)[:identities])
+    return images.take(~kept_out), images.take(kept_out)

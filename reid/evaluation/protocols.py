@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reid.datasets import DATASETS, load_dataset
+from reid.datasets.splits import Part, choose_part
 from reid.datasets.types import Labelled, Protocol, Split, TrackletSet
 from reid.errors import BadInputError, DataError
 from reid.evaluation.aligned import evaluate_aligned
@@ -80,6 +81,8 @@ def evaluate_dataset(
     detect: Detect | None = None,
     gallery_size: int = GALLERY_SIZE,
     details: bool = False,
+    part: Part = "test",
+    held_out: int = 0,
 ) -> Evaluation:
     """Embed a data set's test part and score it by its own protocol, over all its splits.
 
@@ -98,6 +101,8 @@ def evaluate_dataset(
         repeats, seed: of single-shot sets' random galleries.
         detect, gallery_size: of person search, as for ``evaluate_search``.
         details: also collect ``Details``.
+        part, held_out: which identities, as for ``choose_part``; all but ``test`` for sets of images scored as
+            Market-1501 is.
 
     Raises:
         BadInputError: the name is unknown, or an option does not fit the set's protocol.
@@ -108,7 +113,9 @@ def evaluate_dataset(
         raise BadInputError(
             f"{name} is scored by its own protocol, {protocol}: leave out multi query, re-ranking and local distance"
         )
-    split = load_dataset(name, folder)
+    if part != "test" and protocol != "market1501":
+        raise BadInputError(f"{name} is scored by its own protocol, {protocol}, which needs its own test part")
+    split = choose_part(name, load_dataset(name, folder), part, held_out)
     if local and isinstance(split.gallery, TrackletSet):
         raise BadInputError(f"{name}: local distance is for images, not for tracklets; leave it out")
     collector = Collector() if details and protocol != "search" else None

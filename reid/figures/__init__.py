@@ -6,6 +6,8 @@
     distances.py    distances of pairs of one person and of two
     curves.py       CMC curves; the course of a training
     comparison.py   losses side by side
+    models.py       embedders side by side: how good, how fast, how large
+    reliability.py  whether calibrated probabilities come true
     style.py        the one look they share
 
 An OSError of the disk passes through.
@@ -14,15 +16,20 @@ An OSError of the disk passes through.
 from reid.figures.comparison import LossRow, loss_table
 from reid.figures.curves import cmc_curves, training_curves
 from reid.figures.distances import distance_histograms
+from reid.figures.models import ModelPoint, model_chart
 from reid.figures.ranked import Match, RankedList, ranked_lists
+from reid.figures.reliability import reliability_diagram
 
 __all__ = [
     "LossRow",
     "Match",
+    "ModelPoint",
     "RankedList",
     "cmc_curves",
     "distance_histograms",
     "loss_table",
+    "model_chart",
     "ranked_lists",
+    "reliability_diagram",
     "training_curves",
 ]

@@ -29,11 +29,13 @@ from reid.losses.mutual import mutual_kl, mutual_metric
 from reid.losses.npair import npair
 from reid.losses.pyramid import pyramid, pyramid_msml
 from reid.losses.quadruplet import AdaptiveQuadruplet, quadruplet
+from reid.losses.teacher import absolute_teacher, relative_teacher
 from reid.losses.trihard import soft_trihard, trihard
 from reid.losses.triplet import improved_triplet, triplet
 
 INPUTS = {
     "features": "(n, d) float, what the backbone's head gives before the BNNeck",
+    "embeddings": "(n, d) float, what comes after the BNNeck: the direction that a test compares",
     "logits": "(n, C) float, class scores",
     "labels": "(n,) int64 identities in 0..C-1",
     "local": "(n, s, c) float, one vector for each of s horizontal stripes, head first (AlignedReID)",
@@ -64,4 +66,6 @@ LOSSES: dict[str, Callable[..., Tensor] | type[nn.Module]] = {
     "mutual_kl": mutual_kl,
     "mutual_metric": mutual_metric,
     "darkrank": darkrank,
+    "absolute_teacher": absolute_teacher,
+    "relative_teacher": relative_teacher,
 }

@@ -28,6 +28,20 @@ def market1501(folder):
     ).parent
 
 
+def market1501_tracklets(folder):
+    """Tracklets of 2 training people; of test person 3 in cameras 1 and 2; junk and distractors of one sequence."""
+    pictures(
+        folder / "bounding_box_train",
+        *("0001_c1s1_000010_01.jpg", "0001_c1s1_000002_01.jpg", "0001_c2s1_000001_00.jpg", "0002_c1s1_000001_00.jpg"),
+    )
+    pictures(folder / "query", "0003_c1s1_000001_00.jpg")
+    return pictures(
+        folder / "bounding_box_test",
+        *("-1_c1s1_000001_01.jpg", "0000_c1s1_000001_02.jpg", "0000_c1s1_000001_03.jpg"),
+        *("0003_c1s1_000001_01.jpg", "0003_c1s1_000051_01.jpg", "0003_c1s2_000001_01.jpg", "0003_c2s1_000001_01.jpg"),
+    ).parent
+
+
 def dukemtmc_reid(folder):
     pictures(folder / "bounding_box_train", "0001_c2_f0046182.jpg", "0001_c8_f0046302.jpg", "0007_c2_f0046182.jpg")
     pictures(folder / "query", "0005_c2_f0046985.jpg")
@@ -251,6 +265,7 @@ def tracklet_folder(folder):
 
 MINIATURES = {
     "market1501": market1501,
+    "market1501_tracklets": market1501_tracklets,
     "dukemtmc_reid": dukemtmc_reid,
     "msmt17": msmt17,
     "cuhk03_np": cuhk03_np,

@@ -53,6 +53,45 @@ def test_a_folder_without_one_image_of_the_set_is_named(tmp_path):
         load_dataset("market1501", tmp_path)
 
 
+def names(tracklets):
+    return [[path.name for path in frames] for frames in tracklets.frames]
+
+
+def test_images_of_one_person_camera_and_sequence_are_a_tracklet_in_order_of_time(tmp_path):
+    split = load_dataset("market1501_tracklets", miniatures.market1501_tracklets(tmp_path))
+    assert names(split.train) == [
+        ["0001_c1s1_000002_01.jpg", "0001_c1s1_000010_01.jpg"],
+        ["0001_c2s1_000001_00.jpg"],
+        ["0002_c1s1_000001_00.jpg"],
+    ]
+    assert (split.train.pid.tolist(), split.train.camera.tolist()) == ([1, 1, 2], [1, 2, 1])
+
+
+def test_the_gallery_is_every_test_tracklet_distractors_alone_and_junk_left_out(tmp_path):
+    gallery = load_dataset("market1501_tracklets", miniatures.market1501_tracklets(tmp_path)).gallery
+    assert names(gallery) == [
+        ["0000_c1s1_000001_02.jpg"],
+        ["0000_c1s1_000001_03.jpg"],
+        ["0003_c1s1_000001_01.jpg", "0003_c1s1_000051_01.jpg"],
+        ["0003_c1s2_000001_01.jpg"],
+        ["0003_c2s1_000001_01.jpg"],
+    ]
+    assert all(path.parent.name == "bounding_box_test" for path in gallery.images().paths)
+
+
+def test_one_tracklet_of_each_person_and_camera_is_a_query(tmp_path):
+    split = load_dataset("market1501_tracklets", miniatures.market1501_tracklets(tmp_path))
+    assert (split.query.pid.tolist(), split.query.camera.tolist()) == ([3, 3], [1, 2])
+    assert names(split.query) == [names(split.gallery)[2], names(split.gallery)[4]]
+
+
+def test_a_name_without_a_sequence_is_named(tmp_path):
+    folder = miniatures.market1501_tracklets(tmp_path)
+    pictures(folder / "bounding_box_train", "0007_c1_000001.jpg")
+    with pytest.raises(DataError, match=r"0007_c1_000001.jpg: no sequence in its name"):
+        load_dataset("market1501_tracklets", folder)
+
+
 def test_dukemtmc_reid(tmp_path):
     split = load_dataset("dukemtmc_reid", miniatures.dukemtmc_reid(tmp_path))
     assert (split.train.pid.tolist(), split.train.camera.tolist()) == ([1, 1, 7], [2, 8, 2])
@@ -111,6 +150,10 @@ def test_market1501_itself(tmp_path):
     for name in names:
         (tmp_path / name).touch()
     root = next(tmp_path.rglob("query")).parent
+    tracklets = load_dataset("market1501_tracklets", root)
+    assert (len(tracklets.train), len(tracklets.query), len(tracklets.gallery)) == (3_541, 3_354, 6_416)
+    queries = np.stack([tracklets.query.pid, tracklets.query.camera], 1)
+    assert len(np.unique(queries, axis=0)) == len(queries)
     split = load_dataset("market1501", root)
     assert (len(split.train), len(split.query), len(split.gallery)) == (12_936, 3_368, 19_732)
     assert (len(np.unique(split.train.pid)), len(np.unique(split.query.pid))) == (751, 750)

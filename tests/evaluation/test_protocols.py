@@ -122,7 +122,7 @@ def test_what_is_not_there_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         evaluate_dataset("market1501", tmp_path / "absent", colour, silent)
     MINIATURES["cuhk03_np"](tmp_path / "trains", parts=("bounding_box_train",))
-    with pytest.raises(DataError, match="no query and gallery"):
+    with pytest.raises(DataError, match=r"no test part \(query and gallery\)"):
         evaluate_dataset("cuhk03_np", tmp_path / "trains", colour, silent)
 
 

@@ -37,18 +37,19 @@ def inputs(labels, scale=1.0, dtype=torch.float64, seed=0):
     n = len(labels)
     return {
         "features": random(n, DIM),
+        "embeddings": random(n, DIM),
         "logits": random(n, IDENTITIES),
         "labels": torch.as_tensor(labels),
         "local": random(n, STRIPES, 5),
         "peer_logits": [random(n, IDENTITIES)],
         "peer_features": [random(n, DIM)],
-        "teacher_features": random(n, 7),
+        "teacher_features": random(n, DIM),
     }
 
 
 def value_and_gradients(loss, given):
     """The value, and its gradient to each input that the network makes."""
-    made = {name: given[name].detach().requires_grad_() for name in ("features", "logits", "local")}
+    made = {name: given[name].detach().requires_grad_() for name in ("features", "embeddings", "logits", "local")}
     value = sum(loss({**given, **made}).values())
     value.backward()
     return value.detach(), {name: tensor.grad for name, tensor in made.items() if tensor.grad is not None}

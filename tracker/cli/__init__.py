@@ -17,10 +17,11 @@ COMMANDS = {
     "run": ("tracker.cli.run", "Who is on these recordings, and who is the same person from camera to camera."),
     "demo": ("tracker.cli.demo", "Make two short clips with known people, run the main job on them, compare."),
     "doctor": ("tracker.cli.doctor", "What this machine would use, and what to install to go faster."),
+    "models": ("tracker.cli.models", "The shipped embedders: size, speed here, training data, scores."),
     "train": ("tracker.cli.learn", "Train an embedder."),
     "evaluate": ("tracker.cli.evaluate", "Score an embedder by a published protocol."),
     "export": ("tracker.cli.learn", "Turn a trained embedder into an ONNX file, proven equal."),
-    "bench": ("tracker.cli.bench", "Measure losses and training speed side by side."),
+    "bench": ("tracker.cli.bench", "Measure losses, poolings, embedders and training speed side by side."),
 }
 
 

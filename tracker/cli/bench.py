@@ -1,7 +1,9 @@
 """``reidtrack bench``: side-by-side measurements."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +12,10 @@ from tracker.cli import ManyValues
 from tracker.cli.learn import FOLDER, parse_data, parse_schedule, parse_weights
 from tracker.cli.show import table
 from tracker.progress import Progress
+
+if TYPE_CHECKING:
+    from reid.bench.models import Row
+    from reid.datasets.splits import Part
 
 
 @click.group()
@@ -115,6 +121,146 @@ def training(data: str, backbone: str, size: str, rounds: int, workers: int, dev
     click.echo(table(["round", "our loop, images/s", "bare loop, images/s", "ratio"], lines))
     click.echo(f"median ratio {speed.ratio:.3f}")
     return 0
+
+
+@bench.command()
+@click.option("--data", required=True, metavar="NAME=FOLDER", help="Tracklets that are scored as MARS.")
+@click.option("--embedder", help="A shipped name, an exported .onnx or a checkpoint. [default: shipped]")
+@click.option("--out", type=FOLDER, help="Folder for scores.json and a picture.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+def pooling(data: str, embedder: str | None, out: Path | None, device: str) -> int:
+    """Ways to pool a tracklet's frames, on tracklets as they are, short, and with damaged frames.
+
+    \b
+    reidtrack bench pooling --data market1501_tracklets=Market-1501-v15.09.15
+    """
+    from reid.bench.pooling import TRACKLETS, bench_pooling
+    from reid.datasets import DATASETS, load_dataset
+    from reid.figures import LossRow, loss_table
+    from tracker.cli.evaluate import open_embedder
+
+    name, folder = parse_data(data)
+    if name in DATASETS and DATASETS[name].protocol != "mars":
+        fitting = [other for other, source in DATASETS.items() if source.protocol == "mars"]
+        raise BadInputError(f"--data: {name} is not scored as MARS; choose from {', '.join(fitting)}")
+    model = open_embedder(embedder, device)
+    rows = bench_pooling(load_dataset(name, folder), model, Progress().note)
+    shown = ["mAP", "R1", "R5", "mINP"]
+    lines = [[row.tracklets, row.pooling, *(f"{row.scores.figures()[figure]:.2%}" for figure in shown)] for row in rows]
+    click.echo("\n".join([f"model {model.model_id}", table(["tracklets", "pooling", *shown], lines)]))
+    for kind, meaning in TRACKLETS.items():
+        click.echo(f"{kind}: {meaning}")
+    if out is not None:
+        scores = [{"tracklets": row.tracklets, "pooling": row.pooling, **row.scores.figures()} for row in rows]
+        out.mkdir(parents=True, exist_ok=True)
+        content = {"model": model.model_id, "dataset": name, "scores": scores}
+        (out / "scores.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        bars = [LossRow(f"{r.tracklets}: {r.pooling}", [r.scores.mean_ap], [r.scores.rank(1)]) for r in rows]
+        Progress().note(f"picture: {loss_table(out / 'pooling.png', bars)}")
+    return 0
+
+
+@bench.command(cls=ManyValues)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--data", multiple=True, metavar="NAME=FOLDER...", help="Data sets to score on. [default: none]")
+@click.option(
+    "--part", type=click.Choice(["test", "train"]), default="test", show_default=True, help="As for evaluate."
+)
+@click.option("--hold-out", default=0, help="As for evaluate.")
+@click.option("--threads", default=1, show_default=True, help="Of the CPU; 0 for one per core.")
+@click.option("--rounds", default=5, show_default=True, help="Of the measurement of speed.")
+@click.option("--out", type=FOLDER, help="Folder for the table, the picture and the scores, which are kept.")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu or cuda:N.")
+def models(
+    models: tuple[str, ...],
+    data: tuple[str, ...],
+    part: "Part",
+    hold_out: int,
+    threads: int,
+    rounds: int,
+    out: Path | None,
+    device: str,
+) -> int:
+    """Embedders side by side, ours and other people's: size, milliseconds a crop, mAP and rank 1.
+
+    A MODEL is a shipped name, an exported .onnx, a training's last.pt, or somebody else's .onnx or OpenVINO .xml with
+    its preprocessing: FILE,like=torchreid, FILE,like=openvino, or FILE,size=256x128,colour=bgr,mean=0,std=1 (mean and
+    std one number or three joined by colons, for pixels of 0..255). NAME=MODEL names it. Default: all shipped ones.
+    With --out, the same command continues after an interruption.
+
+    \b
+    reidtrack bench models mobilenet_v2 osnet=osnet_x0_25.onnx,like=torchreid --data market1501=Market-1501-v15.09.15
+    """
+    from reid.bench.models import bench_models, open_models
+    from reid.embed import EMBEDDERS
+    from reid.figures.models import ModelPoint, model_chart
+
+    folders = dict(map(parse_data, data))
+    if len(folders) < len(data):
+        raise BadInputError("--data: one data set is named twice; give it one folder")
+    if threads < 0:
+        raise BadInputError(f"--threads {threads}: 0 for one per core, or more")
+    progress = Progress()
+    opened = open_models(models or tuple(EMBEDDERS), device, threads)
+    rows = bench_models(opened, folders, rounds, out, progress.note, progress.stage, part, hold_out)
+    click.echo(model_table(rows))
+    if out is not None:
+        write_models(out / "models.json", rows)
+        if folders:
+            points = [
+                ModelPoint(
+                    row.name,
+                    row.speed.batched,
+                    row.model.parameters,
+                    {name: score.mean_ap for name, score in row.scores.items()},
+                )
+                for row in rows
+            ]
+            own = [row.name for row in rows if row.model.own]
+            progress.note(f"picture: {model_chart(out / 'models.png', points, own)}")
+    return 0
+
+
+def model_table(rows: "Sequence[Row]") -> str:
+    """One line a model; the times' ratios are to the first."""
+    first = rows[0].speed
+    sets = list(rows[0].scores)
+    header = ["model", "parameters", "MB", "dim", "input", "ms, 1 crop", "ratio", "ms, of 16", "ratio"]
+    lines = [
+        [
+            row.name,
+            f"{row.model.parameters / 1e6:.2f} M",
+            f"{row.model.size_bytes / 1e6:.1f}",
+            str(row.model.dim),
+            "x".join(map(str, row.model.input)),
+            f"{row.speed.single:.2f}",
+            f"{row.speed.single / first.single:.2f}",
+            f"{row.speed.batched:.2f}",
+            f"{row.speed.batched / first.batched:.2f}",
+            *(f"{row.scores[name].mean_ap * 100:.1f} / {row.scores[name].rank1 * 100:.1f}" for name in sets),
+        ]
+        for row in rows
+    ]
+    return table([*header, *(f"{name} mAP / R1" for name in sets)], lines)
+
+
+def write_models(path: Path, rows: "Sequence[Row]") -> None:
+    """The table for programs."""
+    record = [
+        {
+            "model": row.name,
+            "parameters": row.model.parameters,
+            "bytes": row.model.size_bytes,
+            "dim": row.model.dim,
+            "input": row.model.input,
+            "ms_single": row.speed.single,
+            "ms_of_16": row.speed.batched,
+            "scores": {name: score._asdict() for name, score in row.scores.items()},
+        }
+        for row in rows
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def spread(scores: tuple[float, ...]) -> str:

@@ -13,6 +13,7 @@ from tracker.progress import Progress
 
 if TYPE_CHECKING:
     from reid.datasets import Labelled
+    from reid.datasets.splits import Part
     from reid.embed import Embedder
     from reid.evaluation import Evaluation
     from reid.evaluation.embedding import Embed
@@ -39,6 +40,14 @@ LISTS = 10  # queries on the picture of ranked lists
 )
 @click.option("--memory", default="1GB", show_default=True, help="The most that re-ranking may use beyond the vectors.")
 @click.option("--aligned", type=click.IntRange(1), metavar="M", help="Also re-score the first M by local distance.")
+@click.option(
+    "--part",
+    type=click.Choice(["test", "train"]),
+    default="test",
+    show_default=True,
+    help="train: query and gallery made of the images to train on, for a model that never saw the set.",
+)
+@click.option("--hold-out", default=0, help="Of a set without a test part: the N people that `train` held out.")
 @click.option("--gallery-size", default=100, show_default=True, help="Person search: frames in a query's gallery.")
 @click.option(
     "--detector", default="yolov8n", show_default=True, help="Person search: a detector, or none for annotated boxes."
@@ -55,6 +64,8 @@ def evaluate(
     rerank: tuple[str, ...],
     memory: str,
     aligned: int | None,
+    part: "Part",
+    hold_out: int,
     gallery_size: int,
     detector: str,
     device: str,
@@ -65,6 +76,7 @@ def evaluate(
     \b
     reidtrack evaluate market1501 --data Market-1501-v15.09.15
     reidtrack evaluate market1501 --data Market-1501-v15.09.15 --rerank k_reciprocal --out scores
+    reidtrack evaluate cuhk03_np --data cuhk03_np --part train
     """
     from reid.datasets import DATASETS
     from reid.evaluation import evaluate_dataset
@@ -86,10 +98,13 @@ def evaluate(
         detect=detections(detector, device) if searching and detector != "none" else None,
         gallery_size=gallery_size,
         details=out is not None,
+        part=part,
+        held_out=hold_out,
     )
     scores = {
         "model": embedder.model_id,
         "dataset": dataset,
+        "part": part,
         "protocol": result.protocol,
         "scores": {
             variant: {**one.figures(), "about": result.notes[variant]} for variant, one in result.scores.items()

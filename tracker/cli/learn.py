@@ -1,5 +1,6 @@
 """``reidtrack train`` and ``export``: from images to an embedder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from tracker.cli import ManyValues
 from tracker.progress import Progress
 
 if TYPE_CHECKING:
+    from reid.calibrate import Sample
+    from reid.datasets import Split
+    from reid.embed import Card, Embedder
     from reid.recipe import Stage
 
 FOLDER = click.Path(path_type=Path)
@@ -20,59 +24,75 @@ FOLDER = click.Path(path_type=Path)
     "--data", multiple=True, required=True, metavar="NAME=FOLDER...", help="Data sets to train on together, by name."
 )
 @click.option("--out", type=FOLDER, default="reidtrack-training", show_default=True, help="Checkpoint and log go here.")
-@click.option("--backbone", default="mobilenet_v2", show_default=True, help="A network; an unknown name lists them.")
+@click.option(
+    "--recipe",
+    default="standard",
+    show_default=True,
+    help="standard, edge or large: what every option below is unless it is given.",
+)
 @click.option(
     "--pretrained",
     help="What the backbone starts from: a weights file, or imagenet to fetch torchvision's. [default: scratch]",
 )
-@click.option("--pool", default="average", show_default=True, help="Feature map to vector: average or gem.")
-@click.option("--head", default="bnneck", show_default=True, help="bnneck, or fc as in the MSML paper.")
-@click.option("--dim", default=256, show_default=True, help="Length of the embedding; 0 keeps the backbone's.")
+@click.option("--hold-out", default=0, help="People of each set without a test part to keep out of training.")
+@click.option("--backbone", help="A network; an unknown name lists them.")
+@click.option("--pool", help="Feature map to vector: average or gem.")
+@click.option("--head", help="bnneck, or fc as in the MSML paper.")
+@click.option("--dim", type=int, help="Length of the embedding; 0 keeps the backbone's.")
 @click.option(
-    "--loss",
-    default="cls:1,trihard:1,soft=1,normalize=0",
-    show_default=True,
-    help="Weighted terms with their options, such as cls:1,msml:1,margin=0.3; an unknown name lists them.",
+    "--loss", help="Weighted terms with their options, such as cls:1,msml:1,margin=0.3; an unknown name lists them."
 )
-@click.option("--networks", default=1, show_default=True, help="Networks that learn from each other (mutual losses).")
+@click.option("--networks", type=int, help="Networks that learn from each other (mutual losses).")
 @click.option("--teacher", type=FOLDER, help="Trained checkpoint that a distillation loss learns from.")
-@click.option("--schedule", default="128x64:11,192x96:2", show_default=True, help="Input sizes with their epochs.")
-@click.option("--augmentation", default="cross_camera", show_default=True, help="An unknown name lists them.")
-@click.option("--erase", default=0.3, show_default=True, help="Probability of random erasing.")
-@click.option("--p", default=16, show_default=True, help="Identities a batch.")
-@click.option("--k", default=4, show_default=True, help="Images of each.")
-@click.option("--camera-aware", is_flag=True, help="An identity's images in a batch come from different cameras.")
-@click.option("--lr", default=5e-4, show_default=True, help="Peak learning rate.")
-@click.option("--average", default=0.0, show_default=True, help="Result is the running average that keeps this share.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, batches and augmentation.")
-@click.option("--workers", default=1, show_default=True, help="Processes that decode images.")
+@click.option("--schedule", help="Input sizes with their epochs, such as 128x64:11,192x96:2.")
+@click.option("--augmentation", help="An unknown name lists them.")
+@click.option("--erase", type=float, help="Probability of random erasing.")
+@click.option("--p", type=int, help="Identities a batch.")
+@click.option("--k", type=int, help="Images of each.")
+@click.option("--camera-aware/--any-camera", default=None, help="An identity's images in a batch: of several cameras.")
+@click.option("--lr", type=float, help="Peak learning rate.")
+@click.option("--average", type=float, help="Result is the running average of the weights that keeps this share.")
+@click.option("--seed", type=int, help="Of weights, batches and augmentation.")
+@click.option("--workers", type=int, help="Processes that decode images.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 def train(
-    data: tuple[str, ...], out: Path, loss: str, schedule: str, pretrained: str | None, device: str, **recipe: Any
+    data: tuple[str, ...],
+    out: Path,
+    recipe: str,
+    loss: str | None,
+    schedule: str | None,
+    pretrained: str | None,
+    hold_out: int,
+    device: str,
+    **given: Any,
 ) -> int:
     """Train an embedder; the same command continues after an interruption.
 
     \b
-    reidtrack train --data market1501=Market-1501-v15.09.15 cuhk03_np=cuhk03_np --out first
+    reidtrack train --recipe standard --data market1501=Market-1501-v15.09.15 cuhk03_np=cuhk03_np --out first
+    reidtrack train --recipe edge --teacher first/last.pt --data market1501=Market-1501-v15.09.15 --out second
     """
     from reid.datasets import join, load_dataset
+    from reid.datasets.splits import training_part
     from reid.figures import training_curves
     from reid.objective import parse_losses
-    from reid.recipe import Recipe
+    from reid.recipe import describe, named_recipe
     from reid.runtime import resolve_device
     from reid.train import read_log
     from reid.train import train as train_embedder
 
     device = resolve_device(device)
-    chosen = Recipe(
-        **recipe,
-        schedule=parse_schedule(schedule),
-        losses=parse_losses(loss),
-        pretrained=None if (out / "last.pt").exists() else parse_weights(pretrained, recipe["backbone"]),
-        bf16=device != "cpu",
-    )
-    images = join([load_dataset(*parse_data(item)).train for item in data])
+    changes = {name: value for name, value in given.items() if value is not None}
+    if schedule is not None:
+        changes["schedule"] = parse_schedule(schedule)
+    if loss is not None:
+        changes["losses"] = parse_losses(loss)
+    chosen = replace(named_recipe(recipe), **changes, bf16=device != "cpu")
+    if not (out / "last.pt").exists():
+        chosen = replace(chosen, pretrained=parse_weights(pretrained, chosen.backbone))
+    images = join([training_part(load_dataset(*parse_data(item)), hold_out) for item in data])
     progress = Progress()
+    progress.note(f"recipe {recipe}: {describe(chosen)}")
     progress.note(f"{len(images)} images of {images.labels().max() + 1} identities")
     checkpoint = train_embedder(chosen, images, out, progress.note, device)
     progress.note(f"curves: {training_curves(out / 'curves.png', read_log(out))}")
@@ -80,26 +100,86 @@ def train(
     return 0
 
 
-@click.command()
+@click.command(cls=ManyValues)
 @click.argument("checkpoint", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="The .onnx file to write.")
 @click.option("--trained-on", default="not stated", show_default=True, help="Training data in words, for the file.")
-@click.option("--calibrate", metavar="NAME=FOLDER", help="Measure what similarities mean on this data set's test part.")
-def export(checkpoint: Path, out: Path, trained_on: str, calibrate: str | None) -> int:
+@click.option("--licence", default="not stated", show_default=True, help="Its terms in words, for the file.")
+@click.option(
+    "--calibrate",
+    multiple=True,
+    metavar="NAME=FOLDER...",
+    help="Measure what similarities mean on these data sets' test parts; they weigh the same.",
+)
+@click.option("--score", multiple=True, metavar="NAME=FOLDER...", help="Measure mAP and R1 on these, for the file.")
+@click.option("--hold-out", default=0, help="Of sets without a test part: the N people that `train` held out.")
+def export(
+    checkpoint: Path,
+    out: Path,
+    trained_on: str,
+    licence: str,
+    calibrate: tuple[str, ...],
+    score: tuple[str, ...],
+    hold_out: int,
+) -> int:
     """Turn a trained checkpoint into one ONNX file with preprocessing inside, proven equal to the network.
+
+    With --calibrate a picture of how well the probabilities come true is written beside it.
 
     \b
     reidtrack export first/last.pt --out first.onnx --calibrate market1501=Market-1501-v15.09.15
     """
     from export.onnx import export_onnx
-    from reid.calibrate import calibrate as measure
-    from reid.datasets import load_dataset
+    from reid.calibrate import calibrate as calibrate_embedder
+    from reid.calibrate import tracklet_rows
+    from reid.datasets import DATASETS
+    from reid.evaluation import evaluate_split
+    from reid.evaluation.images import query_and_gallery
+    from reid.figures import reliability_diagram
 
     note = Progress().note
-    split = load_dataset(*parse_data(calibrate)) if calibrate else None
-    calibration = (lambda embedder: measure(split, embedder, note)) if split else None
-    click.echo(export_onnx(checkpoint, out, trained_on, calibration, note))
+    sites, scored = (
+        load_tests(calibrate, hold_out),
+        load_tests(score, hold_out),
+    )  # what is wrong with them is told before the work
+    for name, split in sites.items():
+        tracklet_rows(name, split)
+    for name, split in scored.items():
+        query_and_gallery(split)
+        if DATASETS[name.split()[0]].protocol != "market1501":
+            raise BadInputError(f"--score: {name} has a protocol of its own; see `reidtrack evaluate {name}`")
+    samples: dict[str, Sample] = {}
+
+    def measure(embedder: "Embedder") -> "Card":
+        results = {name: evaluate_split(split, embedder, note) for name, split in scored.items()}
+        scores = {name: (result.mean_ap, result.rank(1)) for name, result in results.items()}
+        for name, (mean_ap, rank1) in scores.items():
+            note(f"{name}: mAP {mean_ap:.2%}, R1 {rank1:.2%}")
+        if not sites:
+            return replace(embedder.card, scores=scores)
+        found = calibrate_embedder(sites, embedder, note)
+        samples.update({"tracklets": found.tracklets, "single crops": found.crops})
+        return replace(embedder.card, scores=scores, calibration=found.calibration)
+
+    written = export_onnx(checkpoint, out, trained_on, licence, measure, note)
+    if samples:
+        picture = out.with_name(f"{out.stem}.calibration.png")
+        note(f"calibration: {reliability_diagram(picture, samples)}")
+    click.echo(written)
     return 0
+
+
+def load_tests(items: tuple[str, ...], hold_out: int) -> "dict[str, Split]":
+    """Data sets by name, to score on; one given twice has its folder behind it."""
+    from reid.datasets import load_dataset
+    from reid.datasets.splits import choose_part
+
+    splits: dict[str, Split] = {}
+    for name, folder in map(parse_data, items):
+        splits[name if name not in splits else f"{name} {folder}"] = choose_part(
+            name, load_dataset(name, folder), "test", hold_out
+        )
+    return splits
 
 
 def parse_data(text: str) -> tuple[str, Path]:
