@@ -176,7 +176,7 @@ def measure(counts: Mapping[str, Integers], identities: int) -> Sample:
 
     curve = replace(
         _fit((two, one)),
-        points=operating_points(two, one, min(int(count[0].sum()) for count in whole)),
+        points=operating_points([count[0] for count in whole], one),
         error=error(list(counts)),
         error_by_site={name: error([name]) for name in counts},
         identities=identities,
@@ -191,20 +191,26 @@ def measure(counts: Mapping[str, Integers], identities: int) -> Sample:
     )
 
 
-def operating_points(two: Floats, one: Floats, pairs: int) -> tuple[OperatingPoint, ...]:
-    """For each rate in ``RATES`` the lowest step of similarity from which on no larger share of ``two`` lies.
+def operating_points(two: Sequence[Integers], one: Floats) -> tuple[OperatingPoint, ...]:
+    """For each rate in ``RATES`` the lowest step of similarity from which on it holds in every data set.
+
+    A data set tells a rate that at least 10 of its pairs of two people would reach; a rate that none tells is left out.
 
     Args:
-        two, one: (STEPS,) shares of pairs between ``EDGES``, each of sum 1.
-        pairs: of two people, in the smallest data set; rates that fewer than 10 of them would reach are left out.
+        two: of each data set the (STEPS,) counts of pairs of two people between ``EDGES``.
+        one: (STEPS,) shares of all pairs of one person, of sum 1.
     """
-    above = two[::-1].cumsum()[::-1]
     found = one[::-1].cumsum()[::-1]
     points = []
     for rate in RATES:
-        low = np.flatnonzero(above <= rate * (1 + 1e-9))  # sums of shares round
-        if len(low) and rate * pairs >= LEAST_PAIRS:
-            points.append(OperatingPoint(rate, float(EDGES[low[0]]), float(min(found[low[0]], 1))))
+        lowest = []
+        for counts in two:
+            allowed = rate * (1 + 1e-9) * counts.sum()  # a product rounds
+            if allowed >= LEAST_PAIRS:
+                above = counts[::-1].cumsum()[::-1]
+                lowest.append(int(np.append(above <= allowed, True).argmax()))
+        if lowest and max(lowest) < STEPS:
+            points.append(OperatingPoint(rate, float(EDGES[max(lowest)]), float(min(found[max(lowest)], 1))))
     return tuple(points)
 
 

@@ -29,7 +29,8 @@ class OperatingPoint(NamedTuple):
     """What is right and what is wrong where all pairs from a similarity on count as one person.
 
     Attributes:
-        false_match_rate: share of the pairs of two people that do, at most; above 0, below 1.
+        false_match_rate: share of the pairs of two people that do, at most, in each of the data sets that are large
+            enough to tell; above 0, below 1.
         similarity: the least, -1..1.
         true_match_rate: share of the pairs of one person that do, 0..1.
     """

@@ -295,8 +295,8 @@ class TestPairs:
         rng = np.random.default_rng(seed)
         steps = np.clip(rng.normal(0.5, 0.1, 2000), 0, 0.999), np.clip(rng.normal(0.7, 0.1, 300), 0, 0.999)
         rows = [(values * STEPS).astype(np.int64) for values in steps]
-        two, one = (np.bincount(row, minlength=STEPS) / len(row) for row in rows)
-        points = operating_points(two, one, 2000)
+        two, one = (np.bincount(row, minlength=STEPS) for row in rows)
+        points = operating_points([two], one / len(rows[1]))
         assert [point.false_match_rate for point in points] == [0.1, 0.01]  # 2 of 2000 are too few to tell 0.001
         for rate, similarity, found in points:
             falling = np.sort(rows[0])[::-1]
@@ -308,14 +308,23 @@ class TestPairs:
 
     @pytest.mark.parametrize(("count", "rates"), [(99, []), (100, [0.1]), (1000, [0.1, 0.01]), (100_000, 4)])
     def test_a_rate_needs_ten_pairs_above_it(self, count, rates):
-        shares = np.full(STEPS, 1 / STEPS)
-        found = [point.false_match_rate for point in operating_points(shares, shares, count)]
+        counts = np.bincount(np.arange(count) * 7 % STEPS, minlength=STEPS)
+        found = [point.false_match_rate for point in operating_points([counts], np.full(STEPS, 1 / STEPS))]
         assert found == (rates if isinstance(rates, list) else list(measuring.RATES))
 
+    def test_a_rate_holds_in_every_data_set_that_can_tell_it(self):
+        easy, hard = np.zeros(STEPS, np.int64), np.zeros(STEPS, np.int64)
+        easy[: STEPS // 2] = 100  # a million pairs, evenly from -1 to 0
+        hard[:] = 1  # 20,000 from -1 to 1: too few for the smallest rate
+        points = operating_points([easy, hard], np.full(STEPS, 1 / STEPS))
+        assert [point.false_match_rate for point in points] == list(measuring.RATES)
+        assert [round(point.similarity, 3) for point in points[:3]] == [0.8, 0.98, 0.998]  # the hard one's
+        assert points[3].similarity == pytest.approx(-0.0001)  # the easy one's alone
+
     def test_no_threshold_where_even_the_highest_step_holds_too_many(self):
-        shares = np.zeros(STEPS)
-        shares[-1] = 1
-        assert operating_points(shares, shares, 10**6) == ()
+        counts = np.zeros(STEPS, np.int64)
+        counts[-1] = 10**6
+        assert operating_points([counts], counts / 10**6) == ()
 
 
 class TestCalibrate:
