@@ -24,7 +24,7 @@ class Recipe:
         schedule: input sizes in order with their epochs; the last size is the model's.
         losses: weighted sum of terms.
         networks: networks that learn side by side; more than 1 for the mutual losses. The first is the result.
-        teacher: checkpoint of a trained network whose vectors the distillation losses see.
+        teacher: checkpoint of a trained network whose vectors of the plain images the distillation losses see.
         p, k: identities a batch, images an identity.
         camera_aware: an identity's images in a batch come from different cameras where they can.
         augmentation: name in ``AUGMENTATIONS``.

@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from reid.augment import AUGMENTATIONS
 from reid.datasets import ImageSet
 from reid.errors import BadInputError, ReidTrackError
-from reid.model import EmbeddingModel, Outputs, load_checkpoint, load_model, save_model
+from reid.evaluation import embed_images
+from reid.model import EmbeddingModel, Outputs, load_checkpoint, save_model
+from reid.network import Network
 from reid.objective import Objective
 from reid.pretrained import load_weights
 from reid.recipe import Recipe
@@ -61,7 +63,7 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
         if recipe.pretrained:
             for network in networks:
                 load_weights(network.backbone, recipe.pretrained)
-    teacher = load_model(recipe.teacher).to(device) if recipe.teacher and start < recipe.epochs else None
+    taught = teach(recipe.teacher, images, report, device) if recipe.teacher and start < recipe.epochs else None
     for learner in learners:
         learner.train()
 
@@ -84,11 +86,10 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
             crops, targets = crops.to(device), torch.from_numpy(labels[indices]).to(device)
             with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=recipe.bf16):
                 outputs = [network.outputs(to_network(network, crops)) for network in networks]
-                with torch.no_grad():
-                    taught = teacher(crops).float() if teacher else None
+            taught_here = taught[torch.from_numpy(indices)].to(device) if taught is not None else None
             loss = torch.zeros((), device=device)
             for i, objective in enumerate(objectives):
-                for name, value in objective(loss_inputs(outputs, i, targets, taught)).items():
+                for name, value in objective(loss_inputs(outputs, i, targets, taught_here)).items():
                     loss = loss + value
                     totals[name] = totals.get(name, 0) + value.detach() / len(networks)
             optimizer.zero_grad(set_to_none=True)
@@ -172,6 +173,15 @@ def build(recipe: Recipe, identities: int, device: str) -> tuple[list[EmbeddingM
 def running_average(network: EmbeddingModel, keep: float) -> AveragedModel:
     """An exponential running average of the weights, the norms' statistics being the network's own."""
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(keep))  # type: ignore[no-untyped-call]
+
+
+def teach(teacher: Path, images: ImageSet, report: Report, device: str) -> Tensor:
+    """(n, any) a trained network's vectors of the images as they are, each once.
+
+    Looking at every augmented crop instead costs the teacher's passes in every epoch; this way the student also learns
+    that what augmentation changes does not matter.
+    """
+    return torch.from_numpy(embed_images(images, Network(teacher, device), "teacher", report))
 
 
 def resume(

@@ -41,7 +41,7 @@ INPUTS = {
     "local": "(n, s, c) float, one vector for each of s horizontal stripes, head first (AlignedReID)",
     "peer_logits": "list of M - 1 (n, C), the other networks' scores, detached (mutual learning)",
     "peer_features": "list of M - 1 (n, d), the other networks' features, detached (mutual learning)",
-    "teacher_features": "(n, any) float, a trained teacher's vectors of the same crops, detached (distillation)",
+    "teacher_features": "(n, any) float, a trained teacher's vectors of the same images, constants (distillation)",
 }
 
 LOSSES: dict[str, Callable[..., Tensor] | type[nn.Module]] = {

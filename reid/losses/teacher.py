@@ -15,7 +15,7 @@ def absolute_teacher(embeddings: Tensor, teacher_features: Tensor) -> Tensor:
 
     Args:
         embeddings: (n, d).
-        teacher_features: (n, d) of the same crops, constants here.
+        teacher_features: (n, d) of the same images, constants here.
 
     Raises:
         BadInputError: student and teacher have vectors of different lengths.
@@ -34,7 +34,7 @@ def relative_teacher(embeddings: Tensor, teacher_features: Tensor) -> Tensor:
 
     Args:
         embeddings: (n, d).
-        teacher_features: (n, any) of the same crops, constants here.
+        teacher_features: (n, any) of the same images, constants here.
     """
     student, teacher = (
         pairwise_distance(vectors(given, normalize=True)) for given in (embeddings, teacher_features.detach())
