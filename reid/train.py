@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from reid.augment import AUGMENTATIONS
@@ -69,6 +69,8 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
 
     cameras = images.camera if recipe.camera_aware else None
     for epoch in range(start, recipe.epochs):
+        if averaged and epoch and recipe.size_at(epoch) != recipe.size_at(epoch - 1):
+            averaged = running_average(networks[0], recipe.average)  # weights for another size do not mix
         torch.manual_seed(recipe.seed * 10_007 + epoch)  # a resumed epoch draws what it would have drawn
         batches = pk_batches(labels, recipe.p, recipe.k, (recipe.seed, epoch), cameras)
         totals: dict[str, Tensor] = {}
@@ -171,8 +173,17 @@ def build(recipe: Recipe, identities: int, device: str) -> tuple[list[EmbeddingM
 
 
 def running_average(network: EmbeddingModel, keep: float) -> AveragedModel:
-    """An exponential running average of the weights, the norms' statistics being the network's own."""
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(keep))  # type: ignore[no-untyped-call]
+    """An exponential running average of the weights and of the norms' statistics, which belong to them.
+
+    Its memory grows from a step to 1 / (1 - keep) steps, so that it may begin anywhere.
+    """
+
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        share = 1 - min(keep, (1 + int(count)) / (10 + int(count)))
+        for old, new in zip(averaged, current, strict=True):
+            old.lerp_(new, share) if old.is_floating_point() else old.copy_(new)
+
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
 def teach(teacher: Path, images: ImageSet, report: Report, device: str) -> Tensor:

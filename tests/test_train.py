@@ -7,11 +7,11 @@ import torch
 
 from reid.datasets import load_dataset
 from reid.errors import BadInputError, DataError, ModelError
-from reid.model import load_checkpoint, load_model
+from reid.model import EmbeddingModel, load_checkpoint, load_model
 from reid.network import Network
 from reid.objective import parse_losses
 from reid.recipe import Recipe
-from reid.train import read_log, train
+from reid.train import read_log, running_average, train
 from tests.helpers import market_folder
 
 RECIPE = Recipe(
@@ -137,6 +137,34 @@ def test_the_running_average_is_the_result_and_survives_an_interruption(images, 
     assert not torch.equal(whole["state"]["linear.weight"], last["linear.weight"])
     with pytest.raises(BadInputError, match="other options"):
         train(losses("cls:1"), images, tmp_path / "halves", lambda line: None)
+
+
+def test_the_running_average_is_of_weights_and_statistics_and_forgets_the_past():
+    network = EmbeddingModel("osnet_x0_25", 4, 2, (32, 16))
+    averaged, oracle = running_average(network, 0.5), None
+    for step in range(6):
+        with torch.no_grad():
+            for value in network.state_dict().values():
+                value.copy_(torch.full_like(value, step * 7) if value.is_floating_point() else value + 1)
+        averaged.update_parameters(network)
+        # the first is taken whole; 1 / 10 of the second's memory is kept, 2 / 11 of the third's, ... at most one half
+        keep = min(0.5, (1 + step) / (10 + step))
+        oracle = step * 7 if step == 0 else keep * oracle + (1 - keep) * step * 7
+    for name, value in averaged.module.state_dict().items():
+        expected = 6 if name.endswith("num_batches_tracked") else oracle
+        assert value.double().mean().item() == pytest.approx(expected, rel=1e-5), name
+
+
+def test_another_size_begins_another_average(images, tmp_path):
+    slow = train(replace(RECIPE, average=0.999), images, tmp_path / "slow", lambda line: None)
+    none = train(RECIPE, images, tmp_path / "none", lambda line: None)
+    late = replace(RECIPE, schedule=(((48, 24), 2),), average=0.999)
+    assert (
+        load_checkpoint(slow)["averages"] < load_checkpoint(train(late, images, tmp_path / "late", print))["averages"]
+    )
+    last = load_checkpoint(none)["state"]
+    for name, value in load_checkpoint(slow)["networks"][0].items():
+        assert torch.equal(value, last[name])  # averaging does not change what is trained
 
 
 def test_a_student_learns_its_teachers_ranking(images, tmp_path):
