@@ -32,6 +32,7 @@ TENSORRT = "TensorrtExecutionProvider"
 TENSORRT_SWITCH = "REIDTRACK_TENSORRT"
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _MOST = -3, -1, 2**31 - 1  # of glibc's mallopt; bytes
 _REMEDY = "install onnxruntime-gpu[cuda,cudnn] and no onnxruntime beside it, or choose device cpu"
 
 
@@ -145,6 +146,20 @@ def resolve_device(device: str) -> str:
     import torch
 
     return _choose(device, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+
+
+def keep_freed_memory() -> bool:
+    """Have this process keep the memory that it frees, for the rest of its life; whether it could be arranged.
+
+    By default glibc returns every block above 32 MiB to the system at once, and the system clears its pages before it
+    gives them out again. Training on the CPU frees and takes such blocks for every layer of every batch: kept, it is
+    about 1.5 times as fast. Other C libraries have no such switch and are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # not glibc; TypeError is how Windows says that None is no library
+        return False
+    return all(mallopt(switch, _MOST) == 1 for switch in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
 
 
 def cuda_device_count() -> int:

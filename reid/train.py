@@ -23,6 +23,7 @@ from reid.network import Network
 from reid.objective import Objective
 from reid.pretrained import load_weights
 from reid.recipe import Recipe
+from reid.runtime import keep_freed_memory
 from reid.sampler import Indices, pk_batches
 
 Report = Callable[[str], None]
@@ -46,6 +47,7 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
         DataError: an image cannot be read.
         ModelError: the weights to start from, or the teacher, cannot be used.
     """
+    keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.pt"
     labels = images.labels()

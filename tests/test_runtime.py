@@ -1,10 +1,20 @@
 import ctypes
+import platform
 
 import pytest
 
 from reid import runtime
 from reid.errors import BadInputError, ModelError
-from reid.runtime import CPU, CUDA, TENSORRT, cuda_device_count, open_session, providers, resolve_device
+from reid.runtime import (
+    CPU,
+    CUDA,
+    TENSORRT,
+    cuda_device_count,
+    keep_freed_memory,
+    open_session,
+    providers,
+    resolve_device,
+)
 from tests.helpers import colour_embedder
 
 ALL = [TENSORRT, CUDA, CPU]
@@ -157,3 +167,12 @@ def test_a_failing_cuda_session_falls_back_only_with_auto(gpus, monkeypatch, tmp
     path.write_bytes(b"no model")
     with pytest.raises(ModelError, match="not an ONNX model"):
         open_session(path, "auto")
+
+
+def test_freed_memory_is_kept_where_the_c_library_can():
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_another_c_library_keeps_its_ways(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    assert not keep_freed_memory()

@@ -11,6 +11,7 @@ import torch
 
 from reid.datasets import ImageSet
 from reid.recipe import Recipe
+from reid.runtime import keep_freed_memory
 from reid.train import build, loss_inputs, to_network, train
 
 Report = Callable[[str], None]
@@ -59,6 +60,7 @@ def bench_training(recipe: Recipe, images: ImageSet, rounds: int, report: Report
 
 def bare_loop(recipe: Recipe, identities: int, batches: int, device: str = "cpu") -> float:
     """Images a second of the network, its losses and its optimiser alone."""
+    keep_freed_memory()
     networks, objectives = build(recipe, identities, device)
     learners = [*networks, *objectives]
     parameters = [one for learner in learners for one in learner.parameters() if one.requires_grad]
