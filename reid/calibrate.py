@@ -20,6 +20,7 @@ from reid.calibration import (
     fit_curve,
     reliability,
 )
+from reid.centre import camera_means, centred
 from reid.datasets import ImageSet, Split
 from reid.datasets.types import DISTRACTOR
 from reid.errors import DataError
@@ -33,7 +34,7 @@ Integers = npt.NDArray[np.int64]
 Report = Callable[[str], None]
 Rows = dict[tuple[int, int], Integers]
 
-CROPS = 8  # of a tracklet, as the application keeps
+CROPS = 8  # of a tracklet at most: more hardly change its mean
 SINGLE_CROPS = 2  # of a tracklet, compared one by one: with all 8 Market-1501's curve is the same
 RATES = (0.1, 0.01, 0.001, 0.0001)  # false-match rates at which thresholds are known
 LEAST_PAIRS = 10  # of two people above a threshold: fewer do not tell its rate
@@ -76,9 +77,10 @@ def calibrate(splits: Mapping[str, Split], embed: Callable[[Sequence[Image]], Ve
     """Fit similarity to probability on data sets' test identities, for pooled tracklets and for single crops.
 
     Up to 8 images of one identity in one camera, pooled, stand for a tracklet; pairs are from different cameras of one
-    data set. Data sets weigh the same, whatever their size. The expected calibration error is measured on either half
-    of the identities, under the curve that was fitted on the other half; theirs is the mean. The default threshold is
-    the distance at which tracklets are as likely of one person as of two.
+    data set, their vectors centred on their cameras (``reid.centre``) as the application's are. Data sets weigh the
+    same, whatever their size. The expected calibration error is measured on either half of the identities, under the
+    curve that was fitted on the other half; theirs is the mean. The default threshold is the distance at which
+    tracklets are as likely of one person as of two.
 
     Args:
         splits: by name, sets with a gallery of identities that the embedder did not train on.
@@ -99,16 +101,18 @@ def calibrate(splits: Mapping[str, Split], embed: Callable[[Sequence[Image]], Ve
         half = _halves(pid)
         bounds = list(itertools.pairwise(np.cumsum([0, *map(len, rows.values())])))
         vectors = np.stack([POOLINGS["mean"](features[a:b], np.ones(b - a, np.float32)) for a, b in bounds])
-        tracklets[name] = count_pairs(vectors, pid, camera, half)
+        means = camera_means(vectors, camera)
+        tracklets[name] = count_pairs(centred(vectors, means), pid, camera, half)
         alone = [np.unique(np.linspace(a, b - 1, SINGLE_CROPS).astype(np.int64)) for a, b in bounds]
         owner = np.repeat(np.arange(len(rows)), [len(some) for some in alone])
-        crops[name] = count_pairs(features[np.concatenate(alone)], pid[owner], camera[owner], half[owner])
+        single = centred(features[np.concatenate(alone)], means[owner])
+        crops[name] = count_pairs(single, pid[owner], camera[owner], half[owner])
         identities += len(np.unique(pid))
-    pooled, single = measure(tracklets, identities), measure(crops, identities)
-    for kind, sample in (("tracklets", pooled), ("single crops", single)):
+    pooled, separate = measure(tracklets, identities), measure(crops, identities)
+    for kind, sample in (("tracklets", pooled), ("single crops", separate)):
         _tell(kind, sample.curve, report)
     threshold = float(np.clip(1 + pooled.curve.intercept / pooled.curve.slope, 0, 2))
-    return Measured(Calibration(pooled.curve, single.curve, threshold), pooled, single)
+    return Measured(Calibration(pooled.curve, separate.curve, threshold), pooled, separate)
 
 
 def tracklet_rows(name: str, split: Split) -> Rows:

@@ -109,7 +109,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to read an embedder's similarities.
+    """How to read an embedder's similarities, of vectors that are centred on their cameras (``reid.centre``).
 
     Attributes:
         tracklets: of pooled tracklets, which is what the application compares.

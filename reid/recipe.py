@@ -92,7 +92,7 @@ class Recipe:
 
 
 _SMALL = Recipe(
-    schedule=(((96, 48), 16), ((128, 64), 16), ((192, 96), 4)),
+    schedule=(((64, 32), 8), ((128, 64), 9), ((192, 96), 10)),
     losses=(LossTerm("cls"), LossTerm("hap2s", options={"form": "polynomial"})),
     augmentation="cross_site",
     erase=0.2,
@@ -101,9 +101,7 @@ _SMALL = Recipe(
 
 RECIPES: dict[str, Recipe] = {
     "standard": _SMALL,
-    "edge": replace(
-        _SMALL, backbone="mobilenet_v2_short", losses=(*_SMALL.losses, LossTerm("absolute_teacher", weight=5.0))
-    ),
+    "edge": replace(_SMALL, backbone="mobilenet_v2_short"),
     "large": replace(_SMALL, backbone="resnet50", dim=512, schedule=(((256, 128), 60),), workers=8),
 }
 

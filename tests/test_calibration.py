@@ -265,6 +265,12 @@ def known(monkeypatch):
     return vectors
 
 
+@pytest.fixture
+def uncentred(monkeypatch):
+    """Similarities as they are, so that a test can count them itself."""
+    monkeypatch.setattr(measuring, "camera_means", lambda vectors, camera: np.zeros_like(vectors))
+
+
 class TestPairs:
     @pytest.mark.parametrize("block", [1, 100, 4_000_000])
     def test_counts_are_those_of_a_loop(self, block, monkeypatch):
@@ -348,7 +354,7 @@ class TestCalibrate:
         assert "tracklets: 180 pairs of one person and 10620 of two, of 60 identities" in lines[0]
         assert "at 0.1 false matches similarity" in lines[1]
 
-    def test_the_error_is_of_the_half_that_was_not_fitted(self, known):
+    def test_the_error_is_of_the_half_that_was_not_fitted(self, known, uncentred):
         vectors, pid, camera = crowd(60)
         known["x"] = vectors
         found = calibrate({"site": split_of(pid, camera)}, None, lambda line: None)
@@ -370,7 +376,19 @@ class TestCalibrate:
             errors.append(expected_calibration_error(curve.probability(similarity[test]), same[test], weights))
         assert found.calibration.crops.error == pytest.approx(np.mean(errors), abs=2e-3)
 
-    def test_sites_weigh_the_same_whatever_their_size(self, known):
+    def test_what_a_camera_adds_to_everyone_is_not_measured(self, known):
+        vectors, pid, camera = crowd(60)
+        shifts = 2 * unit(np.random.default_rng(5).normal(size=(4, 16)))
+        known |= {"plain": vectors, "shifted": unit(vectors + shifts[camera])}
+        plain, shifted = (
+            calibrate({name: split_of(pid, camera, name)}, None, lambda line: None).calibration.tracklets
+            for name in ("plain", "shifted")
+        )
+        for rate in (0.1, 0.01):
+            assert shifted.similarity_at(rate) == pytest.approx(plain.similarity_at(rate), abs=0.1)
+            assert shifted.points[0].true_match_rate > 0.95
+
+    def test_sites_weigh_the_same_whatever_their_size(self, known, uncentred):
         small, large = crowd(10, noise=0.3), crowd(40, noise=0.9, seed=1)
         twice = [np.concatenate([part, part]) for part in large]
         twice[1] = np.concatenate([large[1], large[1] + 100])  # the same people again, as others

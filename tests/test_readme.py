@@ -59,6 +59,8 @@ def desk(tmp_path_factory):
     people(folder / "Market-1501-v15.09.15", 16)
     people(folder / "cuhk03_np", 8)
     shutil.rmtree(folder / "cuhk03_np/query")
+    (folder / "truth").mkdir()
+    (folder / "truth/gate.txt").write_text("1,1,0,0,10,20\n")
     torch.save(OSNet(0.25).state_dict(), folder / "mobilenet_v2.pt")
     return folder
 

@@ -17,7 +17,6 @@ from tracker.store import (
     crop_name,
     identities_json,
     sightings,
-    stack_embeddings,
     tracks_name,
     write_crops,
     write_csv,
@@ -25,7 +24,7 @@ from tracker.store import (
     write_mot,
     write_table,
 )
-from tracker.types import Embeddings, Identity, Link, Recording, TrackletKey
+from tracker.types import Identity, Link, Recording
 
 A1 = tracklet(("gate", 1), 10.0, 12.5, "north", seed=1)
 A2 = tracklet(("gate", 2), 30.0, 31.0, "north", seed=2)
@@ -287,16 +286,3 @@ def test_contents_known_from_an_earlier_run(run_of_a_and_b, tmp_path_factory):
 def test_tracklets_by_recording():
     assert by_recording(EVERYONE) == {"gate": [A1, A2], "hall": [B1]}
     assert by_recording([]) == {}
-
-
-def test_embeddings_of_several_recordings_are_stacked_in_order():
-    parts = [
-        Embeddings((TrackletKey("a", 1), TrackletKey("a", 2)), unit(2), "m"),
-        Embeddings((), np.zeros((0, 5), np.float32), "m"),
-        Embeddings((TrackletKey("b", 1),), unit(1), "m"),
-    ]
-    keys, vectors = stack_embeddings(parts, 5)
-    assert keys == [("a", 1), ("a", 2), ("b", 1)]
-    assert np.array_equal(vectors, np.concatenate([unit(2), unit(1)]))
-    keys, vectors = stack_embeddings([], 5)
-    assert (keys, vectors.shape) == ([], (0, 5))

@@ -1,6 +1,6 @@
-"""From tracklets' pictures to one vector each, in batches across all recordings."""
+"""From tracklets' pictures to vectors, in batches across all recordings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from reid.embed import Embedder
 from reid.images import decode_image
-from reid.pool import DEFAULT_POOLING, POOLINGS
 from tracker.errors import RunError
 from tracker.progress import Advance
 from tracker.stages import read_tracklets, write_embeddings
@@ -57,9 +56,12 @@ def embed_recordings(jobs: Sequence[EmbeddingJob], embedder: Embedder, advance: 
 
     def flush() -> None:
         nonlocal batch
-        for number, tracklet, vector in zip(batch.jobs, batch.tracklets, _pooled(batch, embedder), strict=True):
+        images = [decode_crop(crop) for tracklet in batch.tracklets for crop in tracklet.crops]
+        counts = [len(tracklet.crops) for tracklet in batch.tracklets]
+        parts = np.split(np.asarray(embedder(images)), np.cumsum(counts))
+        for number, tracklet, part in zip(batch.jobs, batch.tracklets, parts, strict=False):  # the last part is empty
             ids[number].append(tracklet.key.track_id)
-            vectors[number].append(vector)
+            vectors[number].append(part)
         advance(len(batch.tracklets))
         batch = _Batch()
 
@@ -67,8 +69,8 @@ def embed_recordings(jobs: Sequence[EmbeddingJob], embedder: Embedder, advance: 
 
     def write() -> None:
         for number in unwritten:
-            stacked = np.stack(vectors[number]) if vectors[number] else np.zeros((0, embedder.dim), np.float32)
-            write_embeddings(jobs[number].out, ids[number], stacked)
+            write_embeddings(jobs[number].out, ids[number], vectors[number], embedder.dim)
+            vectors[number] = []
         unwritten.clear()
 
     for number, job in enumerate(jobs):
@@ -82,12 +84,3 @@ def embed_recordings(jobs: Sequence[EmbeddingJob], embedder: Embedder, advance: 
         unwritten.append(number)
     flush()
     write()
-
-
-def _pooled(batch: _Batch, embedder: Embedder) -> Iterable[Floats]:
-    images = [decode_crop(crop) for tracklet in batch.tracklets for crop in tracklet.crops]
-    rows = iter(embedder(images))
-    for tracklet in batch.tracklets:
-        frames = np.stack([next(rows) for _ in tracklet.crops])
-        weights = np.array([crop.quality for crop in tracklet.crops], np.float32)
-        yield POOLINGS[DEFAULT_POOLING](frames, weights)

@@ -2,15 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reid.calibration import Calibration
+from reid.centre import camera_means, centred
 from reid.embed import DEFAULT_EMBEDDER, Embedder
 from reid.errors import BadInputError, ModelError
-from reid.pool import DEFAULT_POOLING
 from reid.runtime import resolve_device
 from tracker import outputs
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
@@ -22,16 +24,24 @@ from tracker.link import link
 from tracker.manifest import FORMAT, check_claim, known_contents, now, package_versions, write_manifest
 from tracker.progress import Progress
 from tracker.recordings import names_for
-from tracker.stages import TrackingFacts, read_embeddings, read_tracklets, tracking_facts
-from tracker.store import Sighting, sightings, stack_embeddings
+from tracker.repair import divide
+from tracker.stages import (
+    STAGES,
+    TrackingFacts,
+    detections_digest,
+    detections_path,
+    read_embeddings,
+    read_tracklets,
+    tracking_facts,
+)
+from tracker.store import Sighting, sightings
 from tracker.track import TrackingJob, track_recording
 from tracker.tracklets import CROPS
-from tracker.types import Floats, Recording, Tracklet, TrackletKey
+from tracker.types import Embeddings, Floats, Recording, Tracklet
 from tracker.video import VideoReader
 
-STAGES_VERSION = 1  # raise it when a stage's result changes for the same inputs: old files are then made again
 DEFAULT_OUT = Path("reidtrack-out")
-STAGES = "stages"
+PICTURES = 8  # of a tracklet, its best, that results show
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,10 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         ModelError: a model is absent or is not one.
     """
     timings = Timings()
+
+    def probability(similarity: float) -> float:
+        return float(calibration.tracklets.probability(similarity))
+
     with timings.measure("opening"):
         recordings, failed = _open_recordings(options, progress)
         device = resolve_device(options.device)
@@ -136,15 +150,12 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         works, broken = _track(works, options, device, progress)
         failed += broken
     with timings.measure("embedding"):
-        keys, vectors = _embed(works, embedder, progress)
+        embeddings = _embed(works, embedder, progress)
     with timings.measure("linking"):
-        tracklets = [tracklet for work in works for tracklet in _tracklets(work)]
-        if keys != [tracklet.key for tracklet in tracklets]:
-            raise RunError(
-                f"{options.out / STAGES}: its files disagree; remove this folder and run the same command again"
-            )
+        tracklets, vectors = _divided(works, embeddings, embedder.dim, probability)
+        camera = np.array([tracklet.camera for tracklet in tracklets], np.str_)
         threshold = calibration.threshold if options.threshold is None else options.threshold
-        identities = link(tracklets, vectors, threshold, lambda s: float(calibration.tracklets.probability(s)))
+        identities = link(tracklets, centred(vectors, camera_means(vectors, camera)), threshold, probability)
     with timings.measure("writing"):
         facts = [tracking_facts(work.tracklets) for work in works]
         recordings = [work.recording for work in works]
@@ -158,7 +169,7 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         "status": "complete",
         "finished": now(),
         "threshold": threshold,
-        "threshold_probability": float(calibration.tracklets.probability(1 - threshold)),
+        "threshold_probability": probability(1 - threshold),
         "embedder": embedder.model_id,
         "detector": detector,
         "device": device,
@@ -235,13 +246,12 @@ def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Reco
 
 def _work(recording: Recording, options: RunOptions, detector: str, embedder_id: str) -> Work:
     content = recording.content
-    log = digest(STAGES_VERSION, content, detector)
-    tracklets = digest(log, options.tracker, options.fps, CROPS)
-    embeddings = digest(tracklets, embedder_id, DEFAULT_POOLING)
+    tracklets = digest(detections_digest(content, detector), options.tracker, options.fps, CROPS)
+    embeddings = digest(tracklets, embedder_id)
     folder = options.out / STAGES
     return Work(
         recording,
-        folder / f"detections-{content[:8]}-{log}.arrow",
+        detections_path(options.out, content, detector),
         folder / f"tracklets-{content[:8]}-{tracklets}.parquet",
         folder / f"embeddings-{content[:8]}-{embeddings}.parquet",
     )
@@ -310,8 +320,8 @@ def _expected_frames(job: TrackingJob) -> int:
     return info.frames
 
 
-def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> tuple[list[TrackletKey], Floats]:
-    """Make the embeddings files that are missing; returns all keys and vectors, in the order of ``_tracklets``."""
+def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> list[Embeddings]:
+    """Make the embeddings files that are missing; returns all, in the order of ``works``."""
     names = [(work.recording.name, work.embeddings) for work in works]
     parts = [read_embeddings(path, name, embedder.model_id) for name, path in names]
     todo = [
@@ -326,7 +336,28 @@ def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> tup
     parts = [
         part or read_embeddings(path, name, embedder.model_id) for part, (name, path) in zip(parts, names, strict=True)
     ]
-    return stack_embeddings([part for part in parts if part], embedder.dim)
+    return [part for part in parts if part]
+
+
+def _divided(
+    works: Sequence[Work], embeddings: Sequence[Embeddings], dim: int, probability: Callable[[float], float]
+) -> tuple[list[Tracklet], Floats]:
+    """All recordings' tracklets, divided where they pass from person to person, and their (n, dim) vectors."""
+    tracklets: list[Tracklet] = []
+    vectors = [np.zeros((0, dim), np.float32)]
+    found = {key.recording: part for part in embeddings for key in part.keys[:1]}
+    for work in works:
+        own, part = list(_tracklets(work)), found.get(work.recording.name)
+        if part is None and not own:
+            continue
+        if part is None or part.keys != tuple(tracklet.key for tracklet in own):
+            raise RunError(
+                f"{work.tracklets.parent}: its files disagree; remove this folder and run the same command again"
+            )
+        parts, pooled = divide(own, part, probability)
+        tracklets += [tracklet.best(PICTURES) for tracklet in parts]
+        vectors.append(pooled)
+    return tracklets, np.concatenate(vectors)
 
 
 def _tracklets(work: Work) -> Iterator[Tracklet]:

@@ -4,8 +4,8 @@ A file that exists and verifies is not made again: that gives resume, incrementa
 Arrow or Parquet, so any data frame library opens them.
 
 - ``detections-*.arrow``: boxes per frame, appended as they are found; survives an interruption with what it holds.
-- ``tracklets-*.parquet``: one row per tracklet, best crops as JPEG; times are the file's own.
-- ``embeddings-*.parquet``: one unit vector per tracklet.
+- ``tracklets-*.parquet``: one row per tracklet, its crops as JPEG; times are the file's own.
+- ``embeddings-*.parquet``: one unit vector per picture of a tracklet.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracker.errors import RunError
-from tracker.files import whole_file, writing
+from tracker.files import digest, whole_file, writing
 from tracker.types import Crop, Detections, Embeddings, Floats, Tracklet, TrackletKey
 
 _DETECTIONS = pa.schema([("index", pa.int64()), ("xyxy", pa.list_(pa.float32())), ("score", pa.list_(pa.float32()))])
@@ -39,6 +39,20 @@ _TRACKLETS = pa.schema(
 )
 _FACTS = b"reidtrack"
 _ROW_GROUP = 64
+
+
+STAGES = "stages"  # their folder in a run
+STAGES_VERSION = 1  # raise it when a stage's result changes for the same inputs: old files are then made again
+
+
+def detections_digest(content: str, detector: str) -> str:
+    """What the detections of a recording depend on: its content's hash and the detector's id."""
+    return digest(STAGES_VERSION, content, detector)
+
+
+def detections_path(out: Path, content: str, detector: str) -> Path:
+    """A recording's detection log in the run directory ``out``."""
+    return out / STAGES / f"detections-{content[:8]}-{detections_digest(content, detector)}.arrow"
 
 
 @dataclass(frozen=True)
@@ -206,16 +220,13 @@ def tracking_facts(path: Path) -> TrackingFacts | None:
     return None
 
 
-def read_tracklets(
-    path: Path, recording: str, camera: str, offset_s: float = 0.0, best: int | None = None
-) -> Iterator[Tracklet]:
+def read_tracklets(path: Path, recording: str, camera: str, offset_s: float = 0.0) -> Iterator[Tracklet]:
     """Tracklets of one recording, in the order in which they closed, one row group in memory at a time.
 
     Args:
         path: a finished tracklets file.
         recording, camera: names they get.
         offset_s: added to their times.
-        best: keep only this many crops of each, the best; None keeps all.
 
     Raises:
         RunError: the file is absent or damaged.
@@ -224,16 +235,13 @@ def read_tracklets(
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(_ROW_GROUP):
                 for row in batch.to_pylist():
-                    yield _from_row(row, recording, camera, offset_s, best)
+                    yield _from_row(row, recording, camera, offset_s)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         raise RunError(f"{path}: absent or damaged; remove it and run the same command again") from None
 
 
-def _from_row(row: dict[str, Any], recording: str, camera: str, offset_s: float, best: int | None) -> Tracklet:
+def _from_row(row: dict[str, Any], recording: str, camera: str, offset_s: float) -> Tracklet:
     crops = [Crop(*crop) for crop in zip(row["crop_index"], row["crop_quality"], row["crop_jpeg"], strict=True)]
-    if best is not None:
-        chosen = sorted(crops, key=lambda crop: -crop.quality)[:best]
-        crops = sorted(chosen, key=lambda crop: crop.index)
     return Tracklet(
         TrackletKey(recording, row["track_id"]),
         camera,
@@ -245,10 +253,12 @@ def _from_row(row: dict[str, Any], recording: str, camera: str, offset_s: float,
     )
 
 
-def write_embeddings(path: Path, track_ids: Sequence[int], vectors: Floats) -> None:
-    """Store (n, d) unit vectors of n tracklets of one recording."""
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1])
-    table = pa.table({"track_id": pa.array(track_ids, pa.int64()), "vector": column})
+def write_embeddings(path: Path, track_ids: Sequence[int], crops: Sequence[Floats], dim: int) -> None:
+    """Store the unit vectors (k, dim) of every tracklet's crops, in half precision: a row a crop."""
+    rows = np.repeat(np.array(track_ids, np.int64), [len(vectors) for vectors in crops])
+    flat = np.concatenate([np.zeros((0, dim), np.float32), *crops]).astype(np.float16)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel(), pa.float16()), dim)
+    table = pa.table({"track_id": pa.array(rows), "vector": column})
     with whole_file(path) as partial:
         pq.write_table(table, partial, write_page_checksum=True)
 
@@ -259,6 +269,9 @@ def read_embeddings(path: Path, recording: str, model_id: str) -> Embeddings | N
         table = pq.read_table(path, page_checksum_verification=True)
         column = table["vector"].combine_chunks()
         vectors = column.flatten().to_numpy().reshape(len(table), column.type.list_size)
-        keys = tuple(TrackletKey(recording, track_id) for track_id in table["track_id"].to_pylist())
-        return Embeddings(keys, vectors.astype(np.float32), model_id)
+        track_ids = table["track_id"].to_numpy()
+        starts = np.flatnonzero(np.diff(track_ids, prepend=-1))
+        counts = np.diff(np.append(starts, len(track_ids)))
+        keys = tuple(TrackletKey(recording, track_id) for track_id in track_ids[starts].tolist())
+        return Embeddings(keys, counts.astype(np.int64), vectors.astype(np.float32), model_id)
     return None

@@ -19,7 +19,7 @@ from tracker.errors import RunError
 from tracker.files import whole_file
 from tracker.manifest import MANIFEST, read_manifest
 from tracker.recordings import safe_name
-from tracker.types import Embeddings, Floats, Identity, Recording, Tracklet, TrackletKey
+from tracker.types import Floats, Identity, Recording, Tracklet, TrackletKey
 
 TABLE = "tracklets"
 CSV_COLUMNS = ("identity", "cameras", "tracklets", "first_s", "last_s", "duration_s", "probability")
@@ -246,10 +246,3 @@ def by_recording(tracklets: Iterable[Tracklet]) -> dict[str, list[Tracklet]]:
     for tracklet in tracklets:
         groups[tracklet.key.recording].append(tracklet)
     return groups
-
-
-def stack_embeddings(parts: Sequence[Embeddings], dim: int) -> tuple[list[TrackletKey], Floats]:
-    """Embeddings of several recordings as one list of keys and one (n, dim) array."""
-    keys = [key for part in parts for key in part.keys]
-    vectors = [part.vectors for part in parts if len(part.keys)]
-    return keys, np.concatenate(vectors) if vectors else np.zeros((0, dim), np.float32)

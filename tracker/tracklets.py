@@ -12,10 +12,10 @@ import numpy as np
 from reid.images import FULL_HEIGHT, resize_crop, sharpness
 from tracker.types import Crop, Detections, Floats, Frame, Image, Tracklet, TrackletKey, Tracks
 
-CROPS = 8  # best pictures kept of a tracklet
-SPACING_S = 0.4  # apart in time, so that they differ
+CROPS = 32  # pictures kept of a tracklet
+SPACING_S = 0.4  # of time that one picture stands for, at least: neighbours in time hardly differ
 MIN_BOXES = 3  # shorter tracks are noise
-MAX_HEIGHT = 384  # pixels of a kept picture; more than any embedder looks at
+MAX_HEIGHT = 256  # pixels of a kept picture: as many as embedders look at
 JPEG_QUALITY = 95
 
 EDGE_PIXELS = 2.0  # a box this near to the picture's edge is cut by it
@@ -70,15 +70,22 @@ class _Candidate:
 
 @dataclass
 class BestCrops:
-    """The ``limit`` best pictures of one person seen so far, at least ``SPACING_S`` apart."""
+    """Pictures of one person, spread over the whole track: the best of each stretch of time, at most ``limit``.
+
+    Stretches are ``SPACING_S`` long; where a track outgrows ``limit`` of them, they double. A track that passes from
+    one person to another therefore has pictures of both, wherever the better ones are.
+    """
 
     limit: int = CROPS
-    kept: list[_Candidate] = field(default_factory=list)
+    kept: dict[int, _Candidate] = field(default_factory=dict)  # by stretch
+    _start_s: float | None = None
+    _length_s: float = SPACING_S
 
     def offer(self, frame: Frame, box: Floats, quality: float) -> None:
         """Consider the picture inside ``box``, (4,) pixels, whose geometric quality is ``quality``."""
-        rivals = self._rivals(frame.time_s)
-        bar = max((rival.quality for rival in rivals), default=-1.0)
+        stretch = self._stretch(frame.time_s)
+        rival = self.kept.get(stretch)
+        bar = rival.quality if rival else -1.0
         if bar >= quality:
             return  # sharpness is at most 1: it cannot win, whatever its pixels
         x1, y1, x2, y2 = np.clip(box.round().astype(int), 0, None)
@@ -86,23 +93,26 @@ class BestCrops:
         if view.size == 0:
             return
         quality *= sharpness(np.asarray(cv2.cvtColor(view, cv2.COLOR_BGR2GRAY), np.uint8))
-        if bar >= quality:
-            return
-        self.kept = [candidate for candidate in self.kept if all(candidate is not rival for rival in rivals)]
-        self.kept.append(_Candidate(frame.index, frame.time_s, quality, _bounded(view)))
+        if quality > bar:
+            self.kept[stretch] = _Candidate(frame.index, frame.time_s, quality, _bounded(view))
 
-    def _rivals(self, time_s: float) -> list[_Candidate]:
-        """Whom a picture of ``time_s`` must beat: its neighbours in time, else the worst once places are taken."""
-        near = [candidate for candidate in self.kept if abs(candidate.time_s - time_s) < SPACING_S]
-        if near or len(self.kept) < self.limit:
-            return near
-        return [min(self.kept, key=lambda candidate: candidate.quality)]
+    def _stretch(self, time_s: float) -> int:
+        """Number of the stretch that holds a time; makes stretches longer until there are few enough."""
+        self._start_s = time_s if self._start_s is None else self._start_s
+        while (stretch := max(int((time_s - self._start_s) / self._length_s), 0)) >= self.limit:
+            self._length_s *= 2
+            kept, self.kept = self.kept, {}
+            for number, candidate in kept.items():
+                rival = self.kept.get(number // 2)
+                if rival is None or candidate.quality > rival.quality:
+                    self.kept[number // 2] = candidate
+        return stretch
 
     def encode(self) -> tuple[Crop, ...]:
         """The kept pictures as JPEG, in order of time."""
         return tuple(
             Crop(candidate.index, candidate.quality, encode_jpeg(candidate.image))
-            for candidate in sorted(self.kept, key=lambda candidate: candidate.index)
+            for candidate in sorted(self.kept.values(), key=lambda candidate: candidate.index)
         )
 
 

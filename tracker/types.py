@@ -1,6 +1,6 @@
 """What crosses each boundary between stages: frozen records with arrays inside, validated once on construction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ def expect_shape(name: str, array: npt.NDArray[np.generic], shape: tuple[int | N
 
 
 class TrackletKey(NamedTuple):
-    """A tracklet's name for life: its recording and its number there, from 1 in order of appearance."""
+    """A tracklet's name for life: its recording and its number there, from 1."""
 
     recording: str
     track_id: int
@@ -98,7 +98,7 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Crop:
-    """One picture of a tracked person, kept because it is among the tracklet's best.
+    """One picture of a tracked person, kept because it is the best of its stretch of time.
 
     Attributes:
         index: frame number as in ``Frame``.
@@ -122,7 +122,7 @@ class Tracklet:
         time_s: (t,) float64 times of those frames.
         xyxy: (t, 4) float32 boxes in pixels.
         score: (t,) float32 detection confidences.
-        crops: the best pictures, in order of time; at least one.
+        crops: pictures, in order of time; at least one.
     """
 
     key: TrackletKey
@@ -142,6 +142,11 @@ class Tracklet:
         if length == 0 or not self.crops:
             raise ValueError(f"tracklet {self.key} has {length} boxes and {len(self.crops)} crops; needs one of each")
 
+    def best(self, count: int) -> "Tracklet":
+        """The same with its ``count`` best crops alone, in order of time."""
+        chosen = sorted(self.crops, key=lambda crop: -crop.quality)[:count]
+        return replace(self, crops=tuple(sorted(chosen, key=lambda crop: crop.index)))
+
     @property
     def start_s(self) -> float:
         """Time of the first box."""
@@ -160,17 +165,32 @@ class Tracklet:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One unit vector per tracklet: keys m, vectors (m, d) float32, and the model that made them."""
+    """One unit vector a crop, tracklet by tracklet.
+
+    Attributes:
+        keys: n tracklets.
+        counts: (n,) int64, how many crops each has, at least one.
+        vectors: (m, d) float32, the crops in order of time, one tracklet's after the other's.
+        model_id: of the embedder that made them.
+    """
 
     keys: tuple[TrackletKey, ...]
+    counts: Integers
     vectors: Floats
     model_id: str
 
     def __post_init__(self) -> None:
-        expect_shape("vectors", self.vectors, (len(self.keys), None))
+        expect_shape("counts", self.counts, (len(self.keys),))
+        expect_shape("vectors", self.vectors, (int(self.counts.sum()), None))
+        if (self.counts < 1).any():
+            raise ValueError("counts: expected at least one crop of each tracklet")
         norms = np.linalg.norm(self.vectors, axis=1)
-        if not np.allclose(norms, 1, atol=1e-3):
+        if not np.allclose(norms, 1, atol=1e-2):  # stored in half precision
             raise ValueError(f"vectors: expected unit norms, got {norms.min():.3f} to {norms.max():.3f}")
+
+    def each(self) -> list[Floats]:
+        """(k, d) vectors of every tracklet's crops."""
+        return np.split(self.vectors, np.cumsum(self.counts)[:-1]) if self.keys else []
 
 
 @dataclass(frozen=True)

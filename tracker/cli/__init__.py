@@ -19,7 +19,7 @@ COMMANDS = {
     "doctor": ("tracker.cli.doctor", "What this machine would use, and what to install to go faster."),
     "models": ("tracker.cli.models", "The shipped embedders: size, speed here, training data, scores."),
     "train": ("tracker.cli.learn", "Train an embedder."),
-    "evaluate": ("tracker.cli.evaluate", "Score an embedder by a published protocol."),
+    "evaluate": ("tracker.cli.evaluate", "Score an embedder by a published protocol, or a run against known people."),
     "export": ("tracker.cli.learn", "Turn a trained embedder into an ONNX file, proven equal."),
     "bench": ("tracker.cli.bench", "Measure losses, poolings, embedders and training speed side by side."),
 }
