@@ -1,4 +1,4 @@
-"""``reidtrack evaluate``: an embedder's scores by a data set's published protocol."""
+"""``reidtrack evaluate``: an embedder's scores by a data set's published protocol, or a run's against known people."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import click
 from reid.errors import BadInputError
 from tracker.cli import ManyValues
 from tracker.cli.learn import FOLDER
+from tracker.cli.score import check_options, score
 from tracker.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ LISTS = 10  # queries on the picture of ranked lists
 
 
 @click.command(cls=ManyValues)
-@click.argument("dataset")
-@click.option("--data", type=FOLDER, required=True, help="The data set's folder.")
+@click.argument("dataset", metavar="DATASET|RUN")
+@click.option("--data", type=FOLDER, help="The data set's folder.")
 @click.option("--model", default=None, help="A shipped name, an exported .onnx or a checkpoint. [default: shipped]")
 @click.option("--out", type=FOLDER, help="Folder for scores.json and pictures: ranked lists, distances, CMC.")
 @click.option("--pool", type=click.Choice(["mean", "max"]), help="Tracklets' frames. [default: max on MARS, else mean]")
@@ -54,9 +55,15 @@ LISTS = 10  # queries on the picture of ranked lists
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--truth", type=FOLDER, help="A run: folder of MOT-Challenge files NAME.txt, ids the same everywhere.")
+@click.option("--frames", metavar="A:B[:STEP]", help="A run: frames that truth labels. [default: inferred, and said]")
+@click.option("--iou", default=0.5, show_default=True, help="A run: least overlap of a found box with the true one.")
+@click.option("--min-area", default=0.0, help="A run: square pixels below which boxes are left out.")
+@click.pass_context
 def evaluate(
+    context: click.Context,
     dataset: str,
-    data: Path,
+    data: Path | None,
     model: str | None,
     out: Path | None,
     pool: Any,
@@ -70,14 +77,26 @@ def evaluate(
     detector: str,
     device: str,
     as_json: bool,
+    truth: Path | None,
+    frames: str | None,
+    iou: float,
+    min_area: float,
 ) -> int:
-    """Score an embedder by a data set's published protocol: CMC, mAP, mINP, beside their known variants.
+    """Score an embedder by a data set's published protocol: CMC, mAP, mINP, beside their known variants. Or score a
+    finished run against known people: HOTA, IDF1, MOTA, retrieval, and which stage lost how much.
 
     \b
     reidtrack evaluate market1501 --data Market-1501-v15.09.15
     reidtrack evaluate market1501 --data Market-1501-v15.09.15 --rerank k_reciprocal --out scores
     reidtrack evaluate cuhk03_np --data cuhk03_np --part train
+    reidtrack evaluate reidtrack-out --truth truth --out scores
     """
+    check_options(context, dataset, data, truth)
+    if truth is not None:
+        figures, text = score(Path(dataset), truth, frames, iou, min_area, out)
+        click.echo(json.dumps(figures) if as_json else text)
+        return 0
+    assert data is not None  # check_options has seen to it
     from reid.datasets import DATASETS
     from reid.evaluation import evaluate_dataset
 
