@@ -79,8 +79,7 @@ def calibrate(splits: Mapping[str, Split], embed: Callable[[Sequence[Image]], Ve
     Up to 8 images of one identity in one camera, pooled, stand for a tracklet; pairs are from different cameras of one
     data set, their vectors centred on their cameras (``reid.centre``) as the application's are. Data sets weigh the
     same, whatever their size. The expected calibration error is measured on either half of the identities, under the
-    curve that was fitted on the other half; theirs is the mean. The default threshold is the distance at which
-    tracklets are as likely of one person as of two.
+    curve that was fitted on the other half; theirs is the mean.
 
     Args:
         splits: by name, sets with a gallery of identities that the embedder did not train on.
@@ -111,8 +110,7 @@ def calibrate(splits: Mapping[str, Split], embed: Callable[[Sequence[Image]], Ve
     pooled, separate = measure(tracklets, identities), measure(crops, identities)
     for kind, sample in (("tracklets", pooled), ("single crops", separate)):
         _tell(kind, sample.curve, report)
-    threshold = float(np.clip(1 + pooled.curve.intercept / pooled.curve.slope, 0, 2))
-    return Measured(Calibration(pooled.curve, separate.curve, threshold), pooled, separate)
+    return Measured(Calibration(pooled.curve, separate.curve), pooled, separate)
 
 
 def tracklet_rows(name: str, split: Split) -> Rows:

@@ -114,16 +114,10 @@ class Calibration:
     Attributes:
         tracklets: of pooled tracklets, which is what the application compares.
         crops: of single crops.
-        threshold: cosine distance (1 - similarity, 0..2) of tracklets up to which average linkage merges by default.
     """
 
     tracklets: Curve
     crops: Curve
-    threshold: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 2:
-            raise ValueError(f"calibration: expected a threshold within 0..2, got {self.threshold}")
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -140,7 +134,7 @@ class Calibration:
             record = json.loads(text)
         except ValueError:
             raise ValueError(f"calibration: not JSON: {text[:40]!r}") from None
-        return _read(Calibration, record, tracklets=_read_curve, crops=_read_curve, threshold=_number)
+        return _read(Calibration, record, tracklets=_read_curve, crops=_read_curve)
 
 
 def _read_curve(record: Any) -> Curve:

@@ -132,7 +132,6 @@ class Embedder:
         size: (height, width) that crops are resized to.
         card: all that the file says of itself.
         calibration: similarity to probability; None where the file has none.
-        threshold: default cosine distance of average linkage, 0..2; None where the file has no calibration.
 
     Raises:
         ModelError: the file is absent, is no ONNX model, or is not an embedder's.
@@ -151,7 +150,6 @@ class Embedder:
             ) from None
         self.size = self.card.size
         self.calibration = self.card.calibration
-        self.threshold = self.calibration.threshold if self.calibration else None
         with self.path.open("rb") as file:
             self.model_id = f"{self.card.backbone}-{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
 

@@ -92,10 +92,8 @@ class Recipe:
 
 
 _SMALL = Recipe(
-    schedule=(((64, 32), 8), ((128, 64), 9), ((192, 96), 10)),
+    schedule=(((128, 64), 16), ((192, 96), 8)),
     losses=(LossTerm("cls"), LossTerm("hap2s", options={"form": "polynomial"})),
-    augmentation="cross_site",
-    erase=0.2,
     average=0.999,
 )
 

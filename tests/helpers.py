@@ -11,7 +11,7 @@ from reid.calibration import Calibration, Curve
 from reid.embed import Card
 from tracker.types import Crop, Tracklet, TrackletKey
 
-CALIBRATION = Calibration(Curve(10.0, -5.0), Curve(8.0, -3.0), 0.5)
+CALIBRATION = Calibration(Curve(10.0, -5.0), Curve(8.0, -3.0))
 CARD = Card("colour", (8, 4), "nothing", "free", 1, "0" * 64, {"colours": (0.5, 0.75)}, CALIBRATION)
 
 

@@ -163,7 +163,7 @@ def test_an_output_that_holds_something_else(desk, capsys):
         (["--device", "cuda:99"], "cuda"),
         (["--fps", "fast"], "neither native nor a number"),
         (["--fps", "-1"], "no frame rate"),
-        (["--threshold", "3"], "no cosine distance"),
+        (["--min-probability", "3"], "no probability"),
         (["--cameras", "x", "y"], "2 names for 1"),
         (["--start-times", "noon"], "neither a clock time"),
         (["--start-times", "1", "2"], "2 given for 1"),

@@ -116,12 +116,11 @@ class TestJson:
         st.floats(-1e6, 1e6),
         st.dictionaries(st.text(), st.floats(0, 1)),
         st.lists(st.floats(1e-6, 0.99), unique=True, max_size=4),
-        st.floats(0, 2),
     )
-    def test_round_trip(self, slope, intercept, errors, rates, threshold):
+    def test_round_trip(self, slope, intercept, errors, rates):
         points = tuple(OperatingPoint(rate, 0.25, 0.5) for rate in sorted(rates, reverse=True))
         curve = Curve(slope, intercept, points, 0.25, errors, 3, (4, 5))
-        calibration = Calibration(curve, Curve(1.0, 0.0), threshold)
+        calibration = Calibration(curve, Curve(1.0, 0.0))
         assert Calibration.from_json(calibration.to_json()) == calibration
         assert "\n" not in calibration.to_json()
 
@@ -130,9 +129,9 @@ class TestJson:
         [
             ("", "not JSON"),
             ("{", "not JSON"),
-            ("3", "expected tracklets, crops, threshold, got 3"),
+            ("3", "expected tracklets, crops, got 3"),
             ("{}", "got nothing"),
-            ('{"slope": 1.0, "intercept": 2, "threshold": 0.5}', "got slope, intercept, threshold"),
+            ('{"slope": 1.0, "intercept": 2}', "got slope, intercept"),
         ],
     )
     def test_other_text(self, text, message):
@@ -142,9 +141,6 @@ class TestJson:
     @pytest.mark.parametrize(
         ("way", "value", "message"),
         [
-            (("threshold",), None, "threshold cannot be null"),
-            (("threshold",), 2.5, "threshold within 0..2"),
-            (("threshold",), True, "threshold cannot be true"),
             (("crops",), None, "expected slope"),
             (("crops", "slope"), "1", 'slope cannot be "1"'),
             (("crops", "slope"), 0, "positive slope"),
@@ -161,7 +157,7 @@ class TestJson:
         ],
     )
     def test_values_that_are_no_calibration(self, way, value, message):
-        record = json.loads(Calibration(MEASURED, MEASURED, 0.5).to_json())
+        record = json.loads(Calibration(MEASURED, MEASURED).to_json())
         inner = record
         for key in way[:-1]:
             inner = inner[key]
@@ -347,8 +343,6 @@ class TestCalibrate:
         assert tracklets.error_by_site == {"site": pytest.approx(tracklets.error)}
         assert tracklets.similarity_at(0.01) < 0.9
         assert tracklets.points[1].true_match_rate > crops.points[1].true_match_rate  # pooling helps
-        even = tracklets.probability(1 - found.calibration.threshold)
-        assert float(even) == pytest.approx(0.5, abs=1e-6)
         assert found.tracklets.two.sum() == pytest.approx(1)
         assert found.tracklets.one.sum() == pytest.approx(1)
         assert "tracklets: 180 pairs of one person and 10620 of two, of 60 identities" in lines[0]

@@ -46,7 +46,7 @@ def test_run_names_its_options(capsys):
     assert main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
     options = ("videos", "out", "detector", "tracker", "embedder", "device", "fps", "cameras")
-    options += ("start-times", "render", "threshold")
+    options += ("start-times", "render", "min-probability")
     assert all(f"--{option}" in shown for option in options)
 
 

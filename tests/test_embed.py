@@ -23,7 +23,7 @@ def crops(rng, count):
 
 def test_what_an_embedder_says_of_itself(path):
     embedder = Embedder(path, "cpu")
-    assert (embedder.dim, embedder.size, embedder.threshold) == (3, (8, 4), 0.5)
+    assert (embedder.dim, embedder.size) == (3, (8, 4))
     assert embedder.card == CARD
     assert embedder.calibration == CALIBRATION
     backbone, _, digest = embedder.model_id.partition("-")
@@ -35,7 +35,7 @@ def test_what_an_embedder_says_of_itself(path):
 def test_another_file_is_another_model(path, tmp_path):
     other = colour_embedder(tmp_path / "other.onnx", card=Card("colour", (8, 5), "nothing", "free", 1, "0" * 64))
     assert Embedder(path, "cpu").model_id != Embedder(other, "cpu").model_id
-    assert Embedder(other, "cpu").threshold is None
+    assert Embedder(other, "cpu").calibration is None
     assert Embedder(other, "cpu").card.scores == {}
 
 

@@ -199,10 +199,10 @@ def test_another_tracker_detects_nothing_again(desk, looked_at):
     assert len(looked_at) == 36
 
 
-def test_a_lower_threshold_joins_no_more(desk):
+def test_a_higher_probability_joins_no_more(desk):
     counts = []
-    for threshold in ("0", "2"):
-        assert run("--videos", "a.mp4", "b.mp4", "--threshold", threshold) == 0
+    for probability in ("1", "0"):
+        assert run("--videos", "a.mp4", "b.mp4", "--min-probability", probability) == 0
         counts.append((desk / "out/identities.csv").read_text().count("\n"))
     assert counts[0] > counts[1]
 

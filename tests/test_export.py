@@ -56,7 +56,7 @@ def made(tmp_path_factory):
 def test_the_file_is_an_embedder(made):
     _, checkpoint, out, lines = made
     embedder = Embedder(out, "cpu")
-    assert (embedder.dim, embedder.size, embedder.threshold) == (32, (64, 32), 0.5)
+    assert (embedder.dim, embedder.size) == (32, (64, 32))
     assert embedder.card.backbone == "osnet_ibn_x0_25"
     assert (embedder.card.training_data, embedder.card.licence) == ("four colours", "free")
     assert embedder.card.scores == SCORES

@@ -1,6 +1,7 @@
 """Linking against definitions: every average recomputed from scratch, scipy, and what must hold whatever the input."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,13 +10,20 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from reid.calibration import Curve
 from tests.helpers import tracklet
-from tracker.link import agglomerate, cannot_link, link
-from tracker.types import TrackletKey
+from tracker import link as module
+from tracker.link import (
+    FULL_QUALITY,
+    PRIOR_POWER,
+    agglomerate,
+    appearance_evidence,
+    cannot_link,
+    link,
+    reliability,
+)
 
-
-def probability(similarity):
-    return (1 + similarity) / 2
+CURVE = Curve(10.0, -5.0)
 
 
 def unit(count, seed, dim=4):
@@ -23,126 +31,166 @@ def unit(count, seed, dim=4):
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+def random_evidence(count, seed):
+    upper = np.triu(np.random.default_rng(seed).normal(0, 4, (count, count)), 1)
+    return (upper + upper.T).astype(np.float32)
+
+
+def random_weights(count, seed):
+    return np.random.default_rng(seed).uniform(0.2, 1, count).astype(np.float32)
+
+
 def random_forbidden(count, share, seed):
     upper = np.triu(np.random.default_rng(seed).random((count, count)) < share, 1)
     return upper | upper.T
 
 
-def keys_of(count):
-    return [TrackletKey("a", number) for number in range(1, count + 1)]
+def posterior(evidence, groups):
+    odds = math.exp(evidence) / max(groups - 1, 1) ** PRIOR_POWER
+    return odds / (1 + odds)
 
 
-def cluster(vectors, forbidden, threshold):
-    return agglomerate(keys_of(len(vectors)), vectors, forbidden, threshold, probability)
-
-
-def naive(vectors, forbidden, threshold):
-    """Join the two nearest groups that may join, until none is near enough; (groups, distances of the joins)."""
-    vectors = vectors.astype(np.float64)
-    groups = [[row] for row in range(len(vectors))]
+def naive(evidence, weights, forbidden, min_probability):
+    """Join the two groups with most evidence that may join, until none is probable enough; (groups, joins)."""
+    groups = [[row] for row in range(len(evidence))]
     joins = []
     while True:
         choices = []
         for a, b in itertools.combinations(range(len(groups)), 2):
             pairs = list(itertools.product(groups[a], groups[b]))
             if not any(forbidden[i, j] for i, j in pairs):
-                choices.append((float(np.mean([1 - vectors[i] @ vectors[j] for i, j in pairs])), a, b))
-        if not choices or min(choices)[0] > threshold:
+                shares = [float(weights[i]) * float(weights[j]) for i, j in pairs]
+                choices.append((float(np.average([evidence[i, j] for i, j in pairs], weights=shares)), a, b))
+        if not choices or posterior(max(choices)[0], len(groups)) < min_probability:
             return sorted(groups), joins
-        apart, a, b = min(choices)
-        joins.append(apart)
+        found, a, b = max(choices)
+        joins.append((found, posterior(found, len(groups))))
         groups[a] = sorted(groups[a] + groups.pop(b))
 
 
 sizes, seeds = st.integers(1, 12), st.integers(0, 10**6)
-shares, thresholds = st.sampled_from([0, 0.1, 0.3, 0.7]), st.sampled_from([0.1, 0.4, 0.8, 1.2, 2.0])
+shares, probabilities = st.sampled_from([0, 0.1, 0.3, 0.7]), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
 
 
-@given(sizes, seeds, shares, thresholds)
-def test_equals_averages_recomputed_at_every_step(count, seed, share, threshold):
-    vectors, forbidden = unit(count, seed), random_forbidden(count, share, seed)
-    groups = cluster(vectors, forbidden, threshold)
-    expected, joins = naive(vectors, forbidden, threshold)
+@given(sizes, seeds, shares, probabilities)
+def test_equals_averages_recomputed_at_every_step(count, seed, share, min_probability):
+    arguments = random_evidence(count, seed), random_weights(count, seed), random_forbidden(count, share, seed)
+    groups = agglomerate(*arguments, min_probability)
+    expected, joins = naive(*arguments, min_probability)
     assert [group.members for group in groups] == expected
-    made = sorted(join.distance for group in groups for join in group.links)
-    assert made == pytest.approx(sorted(joins), abs=1e-5)
+    made = sorted((merge.evidence, merge.probability) for group in groups for merge in group.merges)
+    assert np.array(made).ravel() == pytest.approx(np.array(sorted(joins)).ravel(), abs=1e-4)
 
 
-@given(st.integers(2, 40), seeds, thresholds)
-def test_without_constraints_it_is_average_linkage(count, seed, threshold):
-    vectors = unit(count, seed, dim=8)
-    apart = squareform(1 - vectors.astype(np.float64) @ vectors.T.astype(np.float64), checks=False)
-    labels = fcluster(linkage(apart, "average"), threshold, "distance")
-    expected = sorted(np.flatnonzero(labels == label).tolist() for label in set(labels.tolist()))
-    groups = cluster(vectors, np.zeros((count, count), bool), threshold)
-    assert [group.members for group in groups] == expected
+@given(st.integers(2, 40), seeds, st.sampled_from([-3.0, 0.0, 2.0]))
+def test_without_constraints_weights_and_priors_it_is_average_linkage(count, seed, least):
+    evidence = random_evidence(count, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PRIOR_POWER", 0)
+        groups = agglomerate(
+            evidence, np.ones(count, np.float32), np.zeros((count, count), bool), 1 / (1 + math.exp(-least))
+        )
+    apart = squareform((100 - evidence).astype(np.float64) * (1 - np.eye(count)), checks=False)
+    labels = fcluster(linkage(apart, "average"), 100 - least, "distance")
+    assert [group.members for group in groups] == sorted(
+        np.flatnonzero(labels == label).tolist() for label in set(labels.tolist())
+    )
 
 
-@given(sizes, seeds, shares, thresholds)
-def test_what_always_holds(count, seed, share, threshold):
-    vectors, forbidden = unit(count, seed), random_forbidden(count, share, seed)
-    groups = cluster(vectors, forbidden, threshold)
+@given(sizes, seeds, shares, probabilities)
+def test_what_always_holds(count, seed, share, min_probability):
+    forbidden = random_forbidden(count, share, seed)
+    groups = agglomerate(random_evidence(count, seed), random_weights(count, seed), forbidden, min_probability)
     assert sorted(itertools.chain(*(group.members for group in groups))) == list(range(count))
     for group in groups:
         assert not forbidden[np.ix_(group.members, group.members)].any()
-        assert len(group.links) == len(group.members) - 1
         assert group.members == sorted(group.members)
+        assert len(group.merges) == len(group.members) - 1
+        parts = {row: [row] for row in group.members}
+        for merge in group.merges:  # replayed one by one, the merges rebuild the group
+            assert parts[merge.left[0]] == merge.left
+            assert parts[merge.right[0]] == merge.right
+            assert min_probability <= merge.probability <= 1
+            whole = sorted(merge.left + merge.right)
+            parts.update(dict.fromkeys(whole, whole))
 
 
 @given(sizes, seeds, shares)
-def test_links_say_why(count, seed, share):
-    """Replayed one by one, the links rebuild the group, and each tells the average and the nearest pair."""
-    vectors, forbidden = unit(count, seed), random_forbidden(count, share, seed)
-    for group in cluster(vectors, forbidden, 1.2):
-        parts = {row: [row] for row in group.members}
-        for join in group.links:
-            left, right = (parts[key.track_id - 1] for key in (join.left, join.right))
-            assert left is not right
-            between = 1 - vectors[left].astype(np.float64) @ vectors[right].T.astype(np.float64)
-            assert join.distance == pytest.approx(between.mean(), abs=1e-5)
-            assert join.nearest == pytest.approx(between.min(), abs=1e-5)
-            own = vectors[join.left.track_id - 1] @ vectors[join.right.track_id - 1]
-            assert join.nearest == pytest.approx(1 - own, abs=1e-5)
-            assert join.probability == pytest.approx(probability(1 - join.distance))
-            whole = left + right
-            parts.update(dict.fromkeys(whole, whole))
-        assert sorted(parts[group.members[0]]) == group.members
+def test_at_probability_zero_all_that_may_join_does(count, seed, share):
+    forbidden = random_forbidden(count, share, seed)
+    groups = agglomerate(random_evidence(count, seed), random_weights(count, seed), forbidden, 0)
+    for a, b in itertools.combinations(groups, 2):
+        assert forbidden[np.ix_(a.members, b.members)].any()
 
 
-def test_the_threshold_is_a_cosine_distance():
-    vectors = np.array([[1, 0], [1, 0], [-1, 0], [0.6, 0.8]], np.float32)
-    free = np.zeros((4, 4), bool)
-    assert [group.members for group in cluster(vectors, free, 0)] == [[0, 1], [2], [3]]
-    assert [group.members for group in cluster(vectors, free, 0.5)] == [[0, 1, 3], [2]]
-    assert [group.members for group in cluster(vectors, free, 2)] == [[0, 1, 2, 3]]
+def test_among_many_it_takes_more_to_be_one_person():
+    def together(people):
+        evidence = np.full((people, people), -20, np.float32)
+        evidence[0, 1] = evidence[1, 0] = 2
+        groups = agglomerate(evidence, np.ones(people, np.float32), np.zeros((people, people), bool))
+        return len(groups) < people
 
-
-@given(seeds, st.integers(2, 20))
-def test_at_threshold_two_all_that_may_join_does(seed, count):
-    half = unit(count, seed, dim=16)
-    vectors = np.concatenate([half, -half])  # as far apart as can be, and a rounding error further
-    assert len(cluster(vectors, np.zeros((2 * count, 2 * count), bool), 2)) == 1
-    pairs = np.stack([half[0], -half[0]])
-    assert len(cluster(pairs, np.zeros((2, 2), bool), 2)) == 1
-    assert len(cluster(pairs, ~np.eye(2, dtype=bool), 2)) == 2
-
-
-def test_nobody():
-    assert link([], np.zeros((0, 3), np.float32), 0.5, probability) == []
-
-
-def test_one():
-    (identity,) = link([tracklet(("a", 4))], unit(1, 0), 2, probability)
-    assert (identity.id, identity.members, identity.links, identity.probability) == (1, (("a", 4),), (), 1.0)
+    assert [together(people) for people in (2, 10, 18, 19, 100)] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
-    ("vectors", "forbidden", "words"),
-    [((2, 4), (3, 3), "vectors: expected shape"), ((3, 4), (2, 2), "forbidden: expected shape")],
+    ("evidence", "weights", "forbidden", "words"),
+    [
+        ((3, 2), 3, (3, 3), "evidence: expected shape"),
+        ((3, 3), 2, (3, 3), "weights: expected shape"),
+        ((3, 3), 3, (2, 2), "forbidden: expected shape"),
+    ],
 )
-def test_arrays_that_do_not_fit_are_refused(vectors, forbidden, words):
+def test_arrays_that_do_not_fit_are_refused(evidence, weights, forbidden, words):
     with pytest.raises(ValueError, match=words):
-        agglomerate(keys_of(3), np.zeros(vectors, np.float32), np.zeros(forbidden, bool), 1, probability)
+        agglomerate(np.zeros(evidence, np.float32), np.ones(weights, np.float32), np.zeros(forbidden, bool))
+
+
+# ---- evidence
+
+
+def test_good_pictures_count_in_full_and_poor_ones_less():
+    shares = reliability([1, FULL_QUALITY, FULL_QUALITY / 2, 0.01, 0])
+    assert shares[:2].tolist() == [1, 1]
+    assert (np.diff(shares[1:]) < 0).all()
+    assert shares[-1] > 0
+
+
+@given(sizes, seeds)
+def test_evidence_by_naive_loops(count, seed):
+    vectors, shares = unit(count, seed), random_weights(count, seed)
+    evidence = appearance_evidence(vectors, shares, CURVE)
+    for i, j in np.ndindex(count, count):
+        assert evidence[i, j] == pytest.approx(10 * vectors[i] @ vectors[j] - 5 * shares[i] * shares[j], abs=1e-4)
+
+
+def test_the_evidence_of_good_pictures_is_the_curves_logarithm_of_odds():
+    vectors = unit(6, 3)
+    evidence = appearance_evidence(vectors, np.ones(6, np.float32), CURVE)
+    probability = CURVE.probability(np.clip(vectors @ vectors.T, -1, 1))
+    assert evidence == pytest.approx(np.log(probability / (1 - probability)), abs=1e-3)
+
+
+def test_links_say_why():
+    people = [tracklet((name, 1), start, start + 1) for start, name in enumerate("abc")]
+    vectors = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8]], np.float32)
+    (identity,) = link(people, vectors, CURVE, 0)
+    first, second = identity.links
+    assert (first.left, first.right) == (("b", 1), ("c", 1))
+    assert (first.distance, first.nearest) == (pytest.approx(0.04), pytest.approx(0.04))
+    assert (second.left, second.right) == (("a", 1), ("b", 1))
+    assert (second.distance, second.nearest) == (pytest.approx(0.3), pytest.approx(0.2))
+    assert first.probability > second.probability
+    assert identity.probability == second.probability
+
+
+def test_nobody():
+    assert link([], np.zeros((0, 3), np.float32), CURVE) == []
+
+
+def test_one():
+    (identity,) = link([tracklet(("a", 4))], unit(1, 0), CURVE, 0)
+    assert (identity.id, identity.members, identity.links, identity.probability) == (1, (("a", 4),), (), 1.0)
 
 
 # ---- tracklets
@@ -152,9 +200,10 @@ def same_person(count):
     return np.ones((count, 1), np.float32)
 
 
-def members(tracklets, vectors=None, threshold=2):
+def members(tracklets, vectors=None):
+    """Groups where everything joins that may."""
     vectors = same_person(len(tracklets)) if vectors is None else vectors
-    return [identity.members for identity in link(tracklets, vectors, threshold, probability)]
+    return [identity.members for identity in link(tracklets, vectors, CURVE, 0)]
 
 
 def test_two_people_at_once_in_one_camera_are_two():
@@ -208,13 +257,13 @@ def test_overlap_in_one_camera_never_joins(count, seed):
             assert apart or a.camera != b.camera
 
 
-@given(st.integers(1, 14), seeds, thresholds, st.randoms(use_true_random=False))
-def test_the_order_of_tracklets_does_not_matter(count, seed, threshold, random):
+@given(st.integers(1, 14), seeds, probabilities, st.randoms(use_true_random=False))
+def test_the_order_of_tracklets_does_not_matter(count, seed, min_probability, random):
     people, vectors = random_tracklets(count, seed), unit(count, seed)
     rows = list(range(count))
     random.shuffle(rows)
-    shuffled = link([people[row] for row in rows], vectors[rows], threshold, probability)
-    assert shuffled == link(people, vectors, threshold, probability)
+    shuffled = link([people[row] for row in rows], vectors[rows], CURVE, min_probability)
+    assert shuffled == link(people, vectors, CURVE, min_probability)
 
 
 def test_twins_that_may_not_join_are_told_apart_the_same_way_in_any_order():
@@ -226,7 +275,7 @@ def test_twins_that_may_not_join_are_told_apart_the_same_way_in_any_order():
 def test_identities_are_numbered_and_listed_in_order_of_appearance():
     people = [tracklet(("a", 1), 20, 21), tracklet(("b", 7), 3, 4), tracklet(("a", 2), 8, 9), tracklet(("c", 1), 1, 2)]
     vectors = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
-    found = link(people, vectors, 0.5, probability)
+    found = link(people, vectors, CURVE)
     assert [(identity.id, identity.members) for identity in found] == [
         (1, (("c", 1), ("a", 2))),
         (2, (("b", 7), ("a", 1))),

@@ -11,7 +11,7 @@ from tracker.cli import main
 from tracker.cli.models import thresholds
 
 POINTS = (OperatingPoint(0.01, 0.625, 0.75), OperatingPoint(0.001, 0.75, 0.5))
-CALIBRATION = Calibration(Curve(10.0, -5.0, POINTS, error=0.0125), Curve(8.0, -4.0, POINTS[:1]), 0.5)
+CALIBRATION = Calibration(Curve(10.0, -5.0, POINTS, error=0.0125), Curve(8.0, -4.0, POINTS[:1]))
 SCORED = Card("colour", (8, 4), "two streets", "research only", 1_250_000, "0" * 64, {"market1501": (0.625, 0.8125)})
 
 
@@ -71,7 +71,6 @@ def test_one_of_them(capsys):
         ["crops", "0.01", "0.625", "75.0%"],
     ]
     assert "tracklets: probabilities are off by 0.013 on average (expected calibration error)" in lines
-    assert "`reidtrack run` links tracklets up to the cosine distance 0.500" in lines
     assert lines[-1].startswith("speed here: ")
 
 
@@ -92,8 +91,8 @@ def test_without_a_card_or_calibration(name, shipped, capsys):
 
 
 def test_a_calibration_without_thresholds_or_errors():
-    bare = Calibration(Curve(10.0, -5.0), Curve(8.0, -4.0), 0.25)
-    assert thresholds(bare) == "`reidtrack run` links tracklets up to the cosine distance 0.250"
+    bare = Calibration(Curve(10.0, -5.0), Curve(8.0, -4.0))
+    assert thresholds(bare) == ""
 
 
 @pytest.mark.parametrize(

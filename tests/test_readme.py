@@ -81,7 +81,7 @@ def test_command(desk, command, monkeypatch, capsys):
 
 
 def test_every_run_option_is_documented_where_readers_look():
-    for option in ("--fps", "--start-times", "--detector", "--tracker", "--embedder", "--threshold", "--render"):
+    for option in ("--fps", "--start-times", "--detector", "--tracker", "--embedder", "--min-probability", "--render"):
         assert option in README
 
 

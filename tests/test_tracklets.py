@@ -263,6 +263,70 @@ def test_a_track_closes_after_its_silence(collector):
     assert collector.finish() == []
 
 
+def unsure(collector, number, *boxes, tracked=(), score=0.9):
+    """One frame whose tracker has not yet reported all that was detected."""
+    everyone = detections(*boxes, *tracked, score=score)
+    own = detections(*tracked, score=0.9)
+    return collector.add(frame(number), Tracks(np.arange(1, len(tracked) + 1), own), everyone)
+
+
+def walking(number, step=8):
+    return (100 + step * number, 100, 150 + step * number, 228)
+
+
+def test_what_was_detected_before_the_tracker_was_sure_is_the_persons(collector):
+    for number in (1, 2, 3):
+        unsure(collector, number, walking(number))
+    for number in (4, 5, 6):
+        unsure(collector, number, tracked=[walking(number)])
+    (tracklet,) = collector.finish()
+    assert tracklet.index.tolist() == [1, 2, 3, 4, 5, 6]
+    assert tracklet.time_s.tolist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert tracklet.xyxy.tolist() == [list(walking(number)) for number in range(1, 7)]
+    assert min(crop.index for crop in tracklet.crops) >= 4  # of earlier frames nothing but boxes was kept
+
+
+def test_a_frame_without_the_person_ends_the_look_back(collector):
+    for number in (1, 2):
+        unsure(collector, number, walking(number))
+    unsure(collector, 3)
+    for number in (4, 5, 6):
+        unsure(collector, number, tracked=[walking(number)])
+    assert collector.finish()[0].index.tolist() == [4, 5, 6]
+
+
+def test_the_look_back_ends_after_a_second(collector):
+    for number in range(1, 31):
+        unsure(collector, number, walking(0))
+    for number in (31, 32, 33):
+        unsure(collector, number, tracked=[walking(0)])
+    assert collector.finish()[0].index[0] == 20
+
+
+@pytest.mark.parametrize(
+    ("before", "score"),
+    [((300, 100, 350, 228), 0.9), (walking(4), 0.2)],
+    ids=["elsewhere", "ghost"],
+)
+def test_what_is_elsewhere_or_weak_is_not_the_persons(collector, before, score):
+    for number in (1, 2, 3):
+        unsure(collector, number, before, score=score)
+    for number in (4, 5, 6):
+        unsure(collector, number, tracked=[walking(4)])
+    assert collector.finish()[0].index.tolist() == [4, 5, 6]
+
+
+def test_another_tracks_boxes_are_not_taken_nor_one_twice(collector):
+    place = (300, 100, 350, 228)
+    for number in (1, 2, 3):
+        unsure(collector, number, walking(0), tracked=[place])
+    for number in (4, 5, 6):  # two people come out of one detection
+        unsure(collector, number, tracked=[place, walking(0), walking(1)])
+    tracks = {tracklet.key.track_id: tracklet.index.tolist() for tracklet in collector.finish()}
+    assert tracks[1] == [1, 2, 3, 4, 5, 6]
+    assert sorted([tracks[2], tracks[3]]) == [[1, 2, 3, 4, 5, 6], [4, 5, 6]]
+
+
 def test_a_track_that_returns_in_time_is_one_tracklet(collector):
     for number in (1, 2, 6, 7):
         assert follow(collector, number, (1, 10)) == []

@@ -75,9 +75,7 @@ def write_page(out: Path, found: Found, manifest: Mapping[str, Any]) -> None:
         "Detector": manifest["detector"],
         "Tracker": options["tracker"],
         "Embedder": manifest["embedder"],
-        "Threshold": (
-            f"probability {manifest['threshold_probability']:.2f} (average cosine distance {manifest['threshold']:.3f})"
-        ),
+        "Linked from": f"probability {options['min_probability']:.2f}",
         "Frames": f"{frames} looked at",
         "Device": manifest["device"],
         "Took": clock(sum(manifest["timings_s"].values())),

@@ -20,13 +20,14 @@ from tracker.detect import DEFAULT_DETECTOR, YoloDetector, detector_id
 from tracker.embed import EmbeddingJob, embed_recordings
 from tracker.errors import RunError, VideoError
 from tracker.files import digest, sha256
-from tracker.link import link
+from tracker.link import MIN_PROBABILITY, link
 from tracker.manifest import FORMAT, check_claim, known_contents, now, package_versions, write_manifest
 from tracker.progress import Progress
 from tracker.recordings import names_for
 from tracker.repair import divide
 from tracker.stages import (
     STAGES,
+    TRACKLETS_VERSION,
     TrackingFacts,
     detections_digest,
     detections_path,
@@ -60,7 +61,7 @@ class RunOptions:
         starts: seconds added to each recording's clock; empty adds none.
         absolute: whether times are then seconds since the epoch.
         render: also write a video per recording with boxes and identities.
-        threshold: largest average cosine distance at which tracklets join; None takes the embedder's own.
+        min_probability: that two groups of tracklets are one person, where they join.
     """
 
     videos: tuple[Path, ...]
@@ -74,7 +75,7 @@ class RunOptions:
     starts: tuple[float, ...] = ()
     absolute: bool = False
     render: bool = False
-    threshold: float | None = None
+    min_probability: float = MIN_PROBABILITY
 
     def __post_init__(self) -> None:
         if not self.videos:
@@ -87,8 +88,10 @@ class RunOptions:
             )
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise BadInputError(f"--fps: {self.fps:g} is no frame rate; give a number above 0, or native")
-        if self.threshold is not None and not 0 <= self.threshold <= 2:
-            raise BadInputError(f"--threshold: {self.threshold:g} is no cosine distance; give a number from 0 to 2")
+        if not 0 <= self.min_probability <= 1:
+            raise BadInputError(
+                f"--min-probability: {self.min_probability:g} is no probability; give a number from 0 to 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
     with timings.measure("linking"):
         tracklets, vectors = _divided(works, embeddings, embedder.dim, probability)
         camera = np.array([tracklet.camera for tracklet in tracklets], np.str_)
-        threshold = calibration.threshold if options.threshold is None else options.threshold
-        identities = link(tracklets, centred(vectors, camera_means(vectors, camera)), threshold, probability)
+        centres = camera_means(vectors, camera)
+        identities = link(tracklets, centred(vectors, centres), calibration.tracklets, options.min_probability)
     with timings.measure("writing"):
         facts = [tracking_facts(work.tracklets) for work in works]
         recordings = [work.recording for work in works]
@@ -168,8 +171,6 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
     manifest |= {
         "status": "complete",
         "finished": now(),
-        "threshold": threshold,
-        "threshold_probability": probability(1 - threshold),
         "embedder": embedder.model_id,
         "detector": detector,
         "device": device,
@@ -246,7 +247,7 @@ def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Reco
 
 def _work(recording: Recording, options: RunOptions, detector: str, embedder_id: str) -> Work:
     content = recording.content
-    tracklets = digest(detections_digest(content, detector), options.tracker, options.fps, CROPS)
+    tracklets = digest(TRACKLETS_VERSION, detections_digest(content, detector), options.tracker, options.fps, CROPS)
     embeddings = digest(tracklets, embedder_id)
     folder = options.out / STAGES
     return Work(

@@ -42,12 +42,14 @@ _ROW_GROUP = 64
 
 
 STAGES = "stages"  # their folder in a run
-STAGES_VERSION = 1  # raise it when a stage's result changes for the same inputs: old files are then made again
+# Raise one when its stage's result changes for the same inputs: old files are then made again, and all that follow.
+DETECTIONS_VERSION = 1
+TRACKLETS_VERSION = 2
 
 
 def detections_digest(content: str, detector: str) -> str:
     """What the detections of a recording depend on: its content's hash and the detector's id."""
-    return digest(STAGES_VERSION, content, detector)
+    return digest(DETECTIONS_VERSION, content, detector)
 
 
 def detections_path(out: Path, content: str, detector: str) -> Path:

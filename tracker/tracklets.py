@@ -4,12 +4,14 @@ Memory is bounded by the people in view: a track that is not seen for a while is
 its owner is handed it.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from reid.images import FULL_HEIGHT, resize_crop, sharpness
+from tracker.compare import iou
 from tracker.types import Crop, Detections, Floats, Frame, Image, Tracklet, TrackletKey, Tracks
 
 CROPS = 32  # pictures kept of a tracklet
@@ -20,7 +22,11 @@ JPEG_QUALITY = 95
 
 EDGE_PIXELS = 2.0  # a box this near to the picture's edge is cut by it
 EDGE_FACTOR = 0.4
-RIVAL_SCORE = 0.3  # weaker boxes are too often ghosts to count as someone in front
+RIVAL_SCORE = 0.3  # weaker boxes are too often ghosts to count as someone
+
+LOOK_BACK_S = 1.0  # before a track begins: about as long as trackers take to be sure
+FOLLOW_IOU = 0.3  # of one person's boxes in neighbouring frames, at least
+SAME_BOX_IOU = 0.7  # of a detection and the track that took it, or took its twin
 
 
 def geometric_quality(detections: Detections, others: Detections, shape: tuple[int, int]) -> Floats:
@@ -129,6 +135,44 @@ def encode_jpeg(image: Image) -> bytes:
 
 
 @dataclass
+class Unclaimed:
+    """Detections of the last moments that no track took, for tracks that begin later.
+
+    Trackers report a person once they are sure of them, some frames after the first detection; those first ones are
+    the person's too.
+    """
+
+    frames: deque[tuple[int, float, Detections]] = field(default_factory=deque)
+
+    def remember(self, frame: Frame, tracks: Tracks, detections: Detections) -> None:
+        """Keep what this frame's tracks left, and forget what is too long ago."""
+        taken = iou(detections.xyxy, tracks.detections.xyxy).max(1, initial=0) >= SAME_BOX_IOU
+        free = ~taken & (detections.score >= RIVAL_SCORE)
+        self.frames.append((frame.index, frame.time_s, Detections(detections.xyxy[free], detections.score[free])))
+        while self.frames[0][1] < frame.time_s - LOOK_BACK_S:
+            self.frames.popleft()
+
+    def claim(self, box: Floats) -> list[tuple[int, float, Floats, float]]:
+        """Take the detections that lead up to ``box``, (4,) of the present frame: frame by frame, the latest first.
+
+        Returns:
+            (index, time, box, score) each, in order of time; none after a frame without one that overlaps enough.
+        """
+        found = []
+        for place in range(len(self.frames) - 1, -1, -1):
+            index, time_s, free = self.frames[place]
+            overlap = iou(free.xyxy, box[None])[:, 0]
+            if not len(free) or overlap.max() < FOLLOW_IOU:
+                break
+            row = int(overlap.argmax())
+            box = free.xyxy[row]
+            found.append((index, time_s, box, float(free.score[row])))
+            rest = np.arange(len(free)) != row
+            self.frames[place] = (index, time_s, Detections(free.xyxy[rest], free.score[rest]))
+        return found[::-1]
+
+
+@dataclass
 class _Open:
     """A track still followed; boxes wait as plain rows until it closes."""
 
@@ -138,6 +182,13 @@ class _Open:
     time_s: list[float] = field(default_factory=list)
     boxes: list[Floats] = field(default_factory=list)
     score: list[float] = field(default_factory=list)
+
+    def append(self, index: int, time_s: float, box: Floats, score: float) -> None:
+        """Add a box that is later than all others."""
+        self.index.append(index)
+        self.time_s.append(time_s)
+        self.boxes.append(box)
+        self.score.append(score)
 
 
 class Collector:
@@ -154,6 +205,7 @@ class Collector:
         self.recording, self.camera = recording, camera
         self.close_after_s, self.crops = close_after_s, crops
         self._open: dict[int, _Open] = {}
+        self._unclaimed = Unclaimed()
         self._seen = 0
 
     def add(self, frame: Frame, tracks: Tracks, detections: Detections) -> list[Tracklet]:
@@ -162,16 +214,16 @@ class Collector:
         height, width = frame.image.shape[:2]
         quality = geometric_quality(tracks.detections, detections, (height, width))
         for row, track_id in enumerate(tracks.track_id.tolist()):
+            box = tracks.detections.xyxy[row]
             if track_id not in self._open:
                 self._seen += 1
                 self._open[track_id] = _Open(TrackletKey(self.recording, self._seen), BestCrops(self.crops))
+                for earlier in self._unclaimed.claim(box):
+                    self._open[track_id].append(*earlier)
             track = self._open[track_id]
-            box = tracks.detections.xyxy[row]
-            track.index.append(frame.index)
-            track.time_s.append(frame.time_s)
-            track.boxes.append(box)
-            track.score.append(float(tracks.detections.score[row]))
+            track.append(frame.index, frame.time_s, box, float(tracks.detections.score[row]))
             track.crops.offer(frame, box, float(quality[row]))
+        self._unclaimed.remember(frame, tracks, detections)
         return closed
 
     def finish(self) -> list[Tracklet]:

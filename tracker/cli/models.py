@@ -127,8 +127,7 @@ def thresholds(calibration: "Calibration") -> str:
         if curve.error is not None
     ]
     known = [table(["pairs of", "false-match rate", "similarity from", "true-match rate"], rows)] if rows else []
-    linked = f"`reidtrack run` links tracklets up to the cosine distance {calibration.threshold:.3f}"
-    return "\n".join([*known, *lines, linked])
+    return "\n".join([*known, *lines])
 
 
 def _score(score: tuple[float, float] | None) -> str:

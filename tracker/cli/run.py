@@ -8,6 +8,7 @@ from reid.embed import DEFAULT_EMBEDDER
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
 from tracker.cli import ManyValues
 from tracker.detect import DEFAULT_DETECTOR
+from tracker.link import MIN_PROBABILITY
 
 
 @click.command(cls=ManyValues)
@@ -38,9 +39,10 @@ from tracker.detect import DEFAULT_DETECTOR
 )
 @click.option("--render", is_flag=True, help="Also write a video per camera with boxes and identities.")
 @click.option(
-    "--threshold",
-    type=float,
-    help="Link tracklets up to this average cosine distance; higher joins more. [default: the embedder's own]",
+    "--min-probability",
+    default=MIN_PROBABILITY,
+    show_default=True,
+    help="Link tracklets that are one person at least this probably, 0 to 1; lower joins more.",
 )
 def run(
     videos: tuple[str, ...],
@@ -53,7 +55,7 @@ def run(
     cameras: tuple[str, ...],
     start_times: tuple[str, ...],
     render: bool,
-    threshold: float | None,
+    min_probability: float,
 ) -> int:
     """Who is on these recordings, and who is the same person from camera to camera.
 
@@ -84,7 +86,7 @@ def run(
         starts=tuple(starts),
         absolute=absolute,
         render=render,
-        threshold=threshold,
+        min_probability=min_probability,
     )
     progress = Progress()
     result = run_pipeline(options, progress)
