@@ -199,9 +199,9 @@ class Link:
 
     Attributes:
         left, right: a member of each group, the pair nearest to each other.
-        distance: average cosine distance between the groups, 0..2, at which they merged.
+        distance: average cosine distance between the groups, 0..2, at which they merged; vectors centred on cameras.
         nearest: cosine distance of the pair ``left``, ``right``.
-        probability: calibrated probability that the groups are one person, 0..1.
+        probability: that the groups are one person, 0..1, among as many as there were left; see ``tracker.link``.
     """
 
     left: TrackletKey
