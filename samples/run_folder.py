@@ -6,7 +6,8 @@ python samples/run_folder.py recordings/ out/
 import sys
 from pathlib import Path
 
-from tracker.pipeline import RunOptions, run
+from tracker.options import RunOptions
+from tracker.pipeline import run
 from tracker.progress import Progress
 from tracker.recordings import expand
 

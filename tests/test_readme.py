@@ -13,6 +13,7 @@ from tests.clips import empty_room
 from tests.helpers import write_image
 from tracker import pipeline
 from tracker.cli import main
+from tracker.options import RunOptions
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,7 +88,7 @@ def test_every_run_option_is_documented_where_readers_look():
 
 def test_program(desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
-    options = pipeline.RunOptions(videos=(desk / "cam1.mp4",))
+    options = RunOptions(videos=(desk / "cam1.mp4",))
     from tracker.progress import Progress
 
     pipeline.run(options, Progress(quiet=True))

@@ -23,7 +23,8 @@ def demo(out: Path, device: str, render: bool) -> int:
     from tracker.cli.show import identity_table, table
     from tracker.compare import compare, read_mot
     from tracker.demo import render_demo
-    from tracker.pipeline import RunOptions, run
+    from tracker.options import RunOptions
+    from tracker.pipeline import run
     from tracker.progress import Progress
 
     progress = Progress()

@@ -67,7 +67,7 @@ def run(
     command continues after an interruption; naming more recordings later adds them.
     """
     from tracker.cli.show import identity_table
-    from tracker.pipeline import RunOptions
+    from tracker.options import RunOptions
     from tracker.pipeline import run as run_pipeline
     from tracker.progress import Progress
     from tracker.recordings import expand, parse_starts
