@@ -12,7 +12,7 @@ import pytest
 
 from tests.clips import cut
 from tests.helpers import colour_embedder
-from tracker import pipeline, track
+from tracker import outputs, track
 from tracker.cli import main
 from tracker.compare import compare, read_mot
 from tracker.detect import YoloDetector
@@ -254,7 +254,7 @@ def test_a_full_disk_is_told_and_loses_nothing(desk, looked_at, monkeypatch, cap
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pipeline.outputs, "write_mot", full)
+    monkeypatch.setattr(outputs, "write_mot", full)
     assert run("--videos", "a.mp4") == 1
     assert "No space left on device" in capsys.readouterr().err
     monkeypatch.undo()

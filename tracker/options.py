@@ -7,7 +7,7 @@ from reid.embed import DEFAULT_EMBEDDER
 from reid.errors import BadInputError
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
 from tracker.detect import DEFAULT_DETECTOR
-from tracker.link import MIN_PROBABILITY
+from tracker.linking.agglomeration import MIN_PROBABILITY
 
 DEFAULT_OUT = Path("reidtrack-out")
 

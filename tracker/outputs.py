@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from tracker.material import Material
 from tracker.progress import Progress, clock
 from tracker.render import render_recording
 from tracker.report import write_report
@@ -35,6 +36,11 @@ class Found:
     model_id: str
     identity: Mapping[TrackletKey, int] = field(init=False)
 
+    @classmethod
+    def of(cls, material: Material, identities: Sequence[Identity]) -> Self:
+        """What linking made of ``material``."""
+        return cls(material.recordings, material.tracklets, material.vectors, identities, material.model_id)
+
     def __post_init__(self) -> None:
         numbers = {key: identity.id for identity in self.identities for key in identity.members}
         object.__setattr__(self, "identity", numbers)
@@ -55,13 +61,12 @@ def write_results(out: Path, found: Found) -> None:
     write_json(out / "identities.json", identities_json(found.identities, tracklets))
 
 
-def render(out: Path, found: Found, facts: Sequence[TrackingFacts | None], progress: Progress) -> None:
+def render(out: Path, found: Found, facts: Sequence[TrackingFacts], progress: Progress) -> None:
     """Write ``rendered/<camera>.mp4`` for every recording."""
     groups = by_recording(found.tracklets)
     for recording, fact in zip(found.recordings, facts, strict=True):
         name = Path(tracks_name(recording, found.recordings)).stem
-        frames = fact.frames if fact else 0
-        with progress.stage(f"rendering {recording.name}", frames, "frames") as advance:
+        with progress.stage(f"rendering {recording.name}", fact.frames, "frames") as advance:
             render_recording(
                 recording, groups.get(recording.name, []), found.identity, out / "rendered" / f"{name}.mp4", advance
             )

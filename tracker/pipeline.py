@@ -1,30 +1,25 @@
 """The main job, straight through: recordings in, a run directory out."""
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reid.calibration import Calibration
-from reid.centre import camera_means, centred
 from reid.embed import Embedder
 from reid.errors import BadInputError, ModelError
 from reid.runtime import resolve_device
-from tracker import outputs
+from tracker.conclusion import conclude
 from tracker.detect import YoloDetector, detector_id
 from tracker.embed import EmbeddingJob, embed_recordings
-from tracker.errors import RunError, VideoError
+from tracker.errors import VideoError
 from tracker.files import digest, sha256
-from tracker.link import link
+from tracker.linking import NOTHING
 from tracker.manifest import FORMAT, check_claim, known_contents, now, package_versions, write_manifest
+from tracker.material import Work, gather
 from tracker.options import RunOptions
-from tracker.progress import Progress
+from tracker.progress import Progress, Timings
 from tracker.recordings import names_for
-from tracker.repair import divide
 from tracker.stages import (
     STAGES,
     TRACKLETS_VERSION,
@@ -32,16 +27,13 @@ from tracker.stages import (
     detections_digest,
     detections_path,
     read_embeddings,
-    read_tracklets,
     tracking_facts,
 )
-from tracker.store import Sighting, sightings
+from tracker.store import Sighting
 from tracker.track import TrackingJob, track_recording
 from tracker.tracklets import CROPS
-from tracker.types import Embeddings, Floats, Recording, Tracklet
+from tracker.types import Recording
 from tracker.video import VideoReader
-
-PICTURES = 8  # of a tracklet, its best, that results show
 
 
 @dataclass(frozen=True)
@@ -63,16 +55,6 @@ class RunResult:
     absolute: bool
 
 
-@dataclass(frozen=True)
-class Work:
-    """One recording and the files that its stages make."""
-
-    recording: Recording
-    log: Path
-    tracklets: Path
-    embeddings: Path
-
-
 def run(options: RunOptions, progress: Progress) -> RunResult:
     """Do the main job: who is on these recordings, and who is the same person from camera to camera.
 
@@ -87,9 +69,6 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
     """
     timings = Timings()
 
-    def probability(similarity: float) -> float:
-        return float(calibration.tracklets.probability(similarity))
-
     with timings.measure("opening"):
         recordings, failed = _open_recordings(options, progress)
         device = resolve_device(options.device)
@@ -97,42 +76,23 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         calibration = _calibration(embedder)
         detector = detector_id(options.detector)
         works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
-        manifest = _manifest(options, recordings)
+        manifest = _manifest(options, works)
         write_manifest(options.out, manifest)
     with timings.measure("tracking"):
         works, broken = _track(works, options, device, progress)
         failed += broken
     with timings.measure("embedding"):
-        embeddings = _embed(works, embedder, progress)
-    with timings.measure("linking"):
-        tracklets, vectors = _divided(works, embeddings, embedder.dim, probability)
-        camera = np.array([tracklet.camera for tracklet in tracklets], np.str_)
-        centres = camera_means(vectors, camera)
-        identities = link(tracklets, centred(vectors, centres), calibration.tracklets, options.min_probability)
-    with timings.measure("writing"):
-        facts = [tracking_facts(work.tracklets) for work in works]
-        recordings = [work.recording for work in works]
-        warnings = _warnings(recordings, facts)
-        found = outputs.Found(recordings, tracklets, vectors, identities, embedder.model_id)
-        outputs.write_results(options.out, found)
-    if options.render:
-        with timings.measure("rendering"):
-            outputs.render(options.out, found, facts, progress)
+        _embed(works, embedder, progress)
+        material = gather(works, embedder.model_id, calibration.tracklets)
     manifest |= {
-        "status": "complete",
-        "finished": now(),
-        "embedder": embedder.model_id,
         "detector": detector,
         "device": device,
         "timings_s": timings.seconds,
-        "recordings": _recording_entries(recordings, facts),
+        "recordings": _recording_entries(works, material.facts),
         "failed": failed,
-        "warnings": warnings,
     }
-    outputs.write_page(options.out, found, manifest)
-    write_manifest(options.out, manifest)
-    lines = sightings(identities, {tracklet.key: tracklet for tracklet in tracklets})
-    return RunResult(options.out, tuple(lines), tuple(failed), tuple(warnings), options.absolute)
+    lines = conclude(options.out, material, manifest, NOTHING, progress)
+    return RunResult(options.out, tuple(lines), tuple(failed), tuple(manifest["warnings"]), options.absolute)
 
 
 def _calibration(embedder: Embedder) -> Calibration:
@@ -142,20 +102,6 @@ def _calibration(embedder: Embedder) -> Calibration:
             " `reidtrack export --calibrate market1501=FOLDER`"
         )
     return embedder.calibration
-
-
-class Timings:
-    """Seconds that each part of a run took, in order."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def measure(self, part: str) -> Iterator[None]:
-        """Measure the block as ``part``."""
-        began = time.monotonic()
-        yield
-        self.seconds[part] = round(time.monotonic() - began, 3)
 
 
 def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Recording], list[str]]:
@@ -208,7 +154,7 @@ def _work(recording: Recording, options: RunOptions, detector: str, embedder_id:
     )
 
 
-def _manifest(options: RunOptions, recordings: Sequence[Recording]) -> dict[str, Any]:
+def _manifest(options: RunOptions, works: Sequence[Work]) -> dict[str, Any]:
     asked = asdict(options) | {"videos": [str(path) for path in options.videos], "out": str(options.out)}
     return {
         "format": FORMAT,
@@ -216,13 +162,14 @@ def _manifest(options: RunOptions, recordings: Sequence[Recording]) -> dict[str,
         "started": now(),
         "versions": package_versions(),
         "options": asked,
-        "recordings": _recording_entries(recordings, [None] * len(recordings)),
+        "recordings": _recording_entries(works, [None] * len(works)),
     }
 
 
-def _recording_entries(recordings: Sequence[Recording], facts: Sequence[TrackingFacts | None]) -> list[dict[str, Any]]:
+def _recording_entries(works: Sequence[Work], facts: Sequence[TrackingFacts | None]) -> list[dict[str, Any]]:
     entries = []
-    for recording, fact in zip(recordings, facts, strict=True):
+    for work, fact in zip(works, facts, strict=True):
+        recording = work.recording
         stat = recording.path.stat()
         entries.append(
             {
@@ -233,6 +180,11 @@ def _recording_entries(recordings: Sequence[Recording], facts: Sequence[Tracking
                 "bytes": stat.st_size,
                 "modified_ns": stat.st_mtime_ns,
                 "start_s": recording.start_s,
+                "stages": {
+                    "detections": work.detections.name,
+                    "tracklets": work.tracklets.name,
+                    "embeddings": work.embeddings.name,
+                },
                 **({"video": asdict(fact)} if fact else {}),
             }
         )
@@ -249,7 +201,7 @@ def _track(works: Sequence[Work], options: RunOptions, device: str, progress: Pr
         detector = YoloDetector(options.detector, device)
         for number, work in enumerate(todo, 1):
             job = TrackingJob(
-                work.recording.name, work.recording.path, work.log, work.tracklets, options.tracker, options.fps
+                work.recording.name, work.recording.path, work.detections, work.tracklets, options.tracker, options.fps
             )
             name = f"tracking {work.recording.name} ({number} of {len(todo)})"
             try:
@@ -271,54 +223,14 @@ def _expected_frames(job: TrackingJob) -> int:
     return info.frames
 
 
-def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> list[Embeddings]:
-    """Make the embeddings files that are missing; returns all, in the order of ``works``."""
-    names = [(work.recording.name, work.embeddings) for work in works]
-    parts = [read_embeddings(path, name, embedder.model_id) for name, path in names]
+def _embed(works: Sequence[Work], embedder: Embedder, progress: Progress) -> None:
+    """Make the embeddings files that are missing."""
     todo = [
         EmbeddingJob(work.recording.name, work.tracklets, work.embeddings)
-        for work, part in zip(works, parts, strict=True)
-        if part is None
+        for work in works
+        if read_embeddings(work.embeddings, work.recording.name, embedder.model_id) is None
     ]
     if todo:
         total = sum(facts.tracklets for job in todo if (facts := tracking_facts(job.tracklets)))
         with progress.stage("embedding", total, "tracklets") as advance:
             embed_recordings(todo, embedder, advance)
-    parts = [
-        part or read_embeddings(path, name, embedder.model_id) for part, (name, path) in zip(parts, names, strict=True)
-    ]
-    return [part for part in parts if part]
-
-
-def _divided(
-    works: Sequence[Work], embeddings: Sequence[Embeddings], dim: int, probability: Callable[[float], float]
-) -> tuple[list[Tracklet], Floats]:
-    """All recordings' tracklets, divided where they pass from person to person, and their (n, dim) vectors."""
-    tracklets: list[Tracklet] = []
-    vectors = [np.zeros((0, dim), np.float32)]
-    found = {key.recording: part for part in embeddings for key in part.keys[:1]}
-    for work in works:
-        own, part = list(_tracklets(work)), found.get(work.recording.name)
-        if part is None and not own:
-            continue
-        if part is None or part.keys != tuple(tracklet.key for tracklet in own):
-            raise RunError(
-                f"{work.tracklets.parent}: its files disagree; remove this folder and run the same command again"
-            )
-        parts, pooled = divide(own, part, probability)
-        tracklets += [tracklet.best(PICTURES) for tracklet in parts]
-        vectors.append(pooled)
-    return tracklets, np.concatenate(vectors)
-
-
-def _tracklets(work: Work) -> Iterator[Tracklet]:
-    recording = work.recording
-    return read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s)
-
-
-def _warnings(recordings: Sequence[Recording], facts: Sequence[TrackingFacts | None]) -> list[str]:
-    return [
-        f"{recording.path}: damaged; {fact.lost} of {fact.frames + fact.lost} frames are lost, the rest was used"
-        for recording, fact in zip(recordings, facts, strict=True)
-        if fact and fact.lost
-    ]

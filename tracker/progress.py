@@ -43,6 +43,20 @@ class Progress:
                 lines.finish()
 
 
+class Timings:
+    """Seconds that each part of a run took, in order."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Measure the block as ``part``."""
+        began = time.monotonic()
+        yield
+        self.seconds[part] = round(time.monotonic() - began, 3)
+
+
 @contextlib.contextmanager
 def _bar(name: str, total: int, unit: str) -> Iterator[Advance]:
     from rich.console import Console

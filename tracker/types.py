@@ -201,7 +201,8 @@ class Link:
         left, right: a member of each group, the pair nearest to each other.
         distance: average cosine distance between the groups, 0..2, at which they merged; vectors centred on cameras.
         nearest: cosine distance of the pair ``left``, ``right``.
-        probability: that the groups are one person, 0..1, among as many as there were left; see ``tracker.link``.
+        probability: that the groups are one person, 0..1, among as many as there were left; see ``tracker.linking``.
+        given: it was known beforehand: the user said so, or an earlier linking is kept.
     """
 
     left: TrackletKey
@@ -209,6 +210,7 @@ class Link:
     distance: float
     nearest: float
     probability: float
+    given: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from reid.embed import DEFAULT_EMBEDDER
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
 from tracker.cli import ManyValues
 from tracker.detect import DEFAULT_DETECTOR
-from tracker.link import MIN_PROBABILITY
+from tracker.linking.agglomeration import MIN_PROBABILITY
 
 
 @click.command(cls=ManyValues)

@@ -1,0 +1,139 @@
+"""From tracklets to identities: agglomeration of evidence under constraints.
+
+- ``evidence``: what resemblance says of two groups of tracklets, as log-likelihood ratios.
+- ``gates``: what speaks against, whatever they look like: two people at one moment in one camera, a user's correction.
+- ``agglomeration``: joins the groups with the most evidence, while that outweighs the prior odds against it.
+
+``link`` puts them together and says why each join was made.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reid.calibration import Curve
+from tracker.linking.agglomeration import MIN_PROBABILITY, Group, Merge, agglomerate
+from tracker.linking.evidence import Appearance, reliability
+from tracker.linking.gates import LOOSE, kept_apart, never_at_once
+from tracker.types import Floats, Identity, Link, Tracklet, TrackletKey
+
+Pair = tuple[TrackletKey, TrackletKey]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beforehand about who is who; keys of tracklets that are absent are passed over.
+
+    Attributes:
+        same: pairs that are one person, whatever gates say.
+        different: pairs that are two people.
+        before: identities' numbers of an earlier linking, by tracklet. An identity gets the number that most of its
+            tracklets had, and new ones are numbered after the highest.
+        settled: those of the earlier numbers whose tracklets stay together and are joined only by new ones.
+        loose: those whose tracklets may join only each other.
+        disjoint: groups of cameras no two of which see a place in common, so that nobody is in two at once.
+    """
+
+    same: Sequence[Pair] = ()
+    different: Sequence[Pair] = ()
+    before: Mapping[TrackletKey, int] = field(default_factory=dict)
+    settled: Collection[int] = ()
+    loose: Collection[int] = ()
+    disjoint: Sequence[Collection[str]] = ()
+
+
+NOTHING = Known()
+
+
+def link(
+    tracklets: Sequence[Tracklet],
+    vectors: Floats,
+    curve: Curve,
+    min_probability: float = MIN_PROBABILITY,
+    known: Known = NOTHING,
+) -> list[Identity]:
+    """Identities of all recordings, by number; numbered from 1 in order of first appearance where ``known`` has none.
+
+    The order in which tracklets are given does not matter.
+
+    Args:
+        tracklets: n, of any recordings and cameras.
+        vectors: (n, d) unit vectors, row by row, centred on their cameras.
+        curve: of the embedder's tracklets.
+        min_probability: see ``agglomerate``.
+        known: what is known beforehand.
+    """
+    order = sorted(range(len(tracklets)), key=lambda row: (tracklets[row].start_s, tracklets[row].key))
+    ordered, vectors = [tracklets[row] for row in order], vectors[order]
+    keys = [tracklet.key for tracklet in ordered]
+    appearance = Appearance.of(vectors, reliability([tracklet.quality for tracklet in ordered]), curve)
+    same, different = _rows(known.same, keys), _rows(known.different, keys)
+    labels = [_label(known.before.get(key), known) for key in keys]
+    gates = [never_at_once(ordered, known.disjoint), kept_apart(different, labels)]
+    groups = agglomerate(appearance, gates, [*same, *_settled(appearance, labels)], min_probability)
+    certain = [(keys[a], keys[b]) for a, b in same]
+    identities = [
+        Identity(
+            number,
+            tuple(keys[row] for row in group.members),
+            tuple(_explained(merge, keys, vectors, certain) for merge in group.merges),
+        )
+        for number, group in zip(_numbers(groups, keys, known.before), groups, strict=True)
+    ]
+    return sorted(identities, key=lambda identity: identity.id)
+
+
+def _rows(pairs: Iterable[Pair], keys: Sequence[TrackletKey]) -> list[tuple[int, int]]:
+    rows = {key: row for row, key in enumerate(keys)}
+    return [(rows[a], rows[b]) for a, b in pairs if a in rows and b in rows]
+
+
+def _label(number: int | None, known: Known) -> int:
+    if number in known.settled:
+        return number or 0
+    return LOOSE if number in known.loose else 0
+
+
+def _settled(appearance: Appearance, labels: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs that build the settled identities, the strongest evidence of each first."""
+    pairs = []
+    members = np.asarray(labels, np.int64)
+    for number in sorted(set(labels) - {0, LOOSE}):
+        rows = np.flatnonzero(members == number)
+        (group,) = agglomerate(appearance.of_rows(rows), min_probability=0)
+        pairs += [(int(rows[merge.left[0]]), int(rows[merge.right[0]])) for merge in group.merges]
+    return pairs
+
+
+def _numbers(groups: Sequence[Group], keys: Sequence[TrackletKey], before: Mapping[TrackletKey, int]) -> list[int]:
+    """Each group's number: the earlier one that it has most tracklets of, while no group has more of it; else new."""
+    claims = []
+    for place, group in enumerate(groups):
+        counts = Counter(before[keys[row]] for row in group.members if keys[row] in before)
+        claims += [(-count, place, number) for number, count in counts.items()]
+    numbers: dict[int, int] = {}
+    for _, place, number in sorted(claims):
+        if place not in numbers and number not in numbers.values():
+            numbers[place] = number
+    new = max(before.values(), default=0)
+    for place in range(len(groups)):
+        if place not in numbers:
+            numbers[place] = new = new + 1
+    return [numbers[place] for place in range(len(groups))]
+
+
+def _explained(merge: Merge, keys: Sequence[TrackletKey], vectors: Floats, certain: Collection[Pair]) -> Link:
+    apart = np.clip(1 - vectors[merge.left] @ vectors[merge.right].T, 0, 2)  # rounding reaches beyond
+    a, b = np.unravel_index(int(apart.argmin()), apart.shape)
+    left, right = {keys[row] for row in merge.left}, {keys[row] for row in merge.right}
+    told = any((x in left and y in right) or (y in left and x in right) for x, y in certain)
+    return Link(
+        keys[merge.left[a]],
+        keys[merge.right[b]],
+        float(apart.mean()),
+        float(apart[a, b]),
+        1.0 if told else merge.probability,
+        given=merge.given,
+    )

@@ -1,0 +1,185 @@
+"""Average-linkage agglomeration under gates, exact, and sparse: only pairs that can ever join are held.
+
+The evidence for two groups is a mean over pairs, so it is never above the strongest pair's, and gates only take away:
+groups none of whose pairs reaches what a join needs will never join. What a join needs falls as groups become fewer, so
+a first guess is made of how many will remain; where it was too high, all is done again from a lower one.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracker.linking.evidence import Appearance
+from tracker.linking.gates import Gate
+from tracker.types import Integers
+
+MIN_PROBABILITY = 0.5
+# The odds against two of K groups being one person are K - 1 to 1 for a single look. An average over many pairs errs
+# less than a single pair's, and this power of the odds is what such averages need.
+PRIOR_POWER = 0.7
+SMALL = 4096  # tracklets of which all pairs are looked at
+TRACKLETS_A_PERSON = 50  # the first guess of how few groups remain
+
+
+@dataclass
+class Merge:
+    """Two groups that joined.
+
+    Attributes:
+        left, right: the rows of each, ascending.
+        evidence: for their being one person, gates included.
+        probability: that they are, among as many groups as there were.
+        given: it was known beforehand.
+    """
+
+    left: list[int]
+    right: list[int]
+    evidence: float
+    probability: float
+    given: bool = False
+
+
+@dataclass
+class Group:
+    """Tracklets taken for one person: their row numbers, ascending, and the merges that joined them, in order."""
+
+    members: list[int]
+    merges: list[Merge] = field(default_factory=list)
+
+
+def agglomerate(
+    appearance: Appearance,
+    gates: Sequence[Gate] = (),
+    joined: Iterable[tuple[int, int]] = (),
+    min_probability: float = MIN_PROBABILITY,
+) -> list[Group]:
+    """Join groups, those with the strongest evidence first.
+
+    Ties go to the earlier rows, so give them in a fixed order.
+
+    Args:
+        appearance: of n tracklets; it is left as it was.
+        gates: what speaks against.
+        joined: pairs of rows that are one person from the start, whatever gates say; their order is kept.
+        min_probability: groups join while the probability that they are one person is at least this, 0..1. With K
+            groups left, its prior odds are 1 to (K - 1) to the power of ``PRIOR_POWER``.
+
+    Returns:
+        Groups in order of their first member.
+    """
+    joined = list(joined)
+    count = len(appearance)
+    fewest = 1 if count <= SMALL else count // TRACKLETS_A_PERSON
+    while True:
+        least = needed(min_probability, fewest)
+        groups = _Agglomeration(appearance, gates, joined, least).run(min_probability)
+        if fewest == 1 or len(groups) >= fewest:
+            return groups
+        fewest = max(len(groups) // 2, 1)
+
+
+def probability_of(evidence: float, groups: int) -> float:
+    """That two of so many groups are one person."""
+    return 0.5 * (1 + math.tanh(0.5 * (evidence - _against(groups))))
+
+
+def needed(min_probability: float, groups: int) -> float:
+    """The evidence that makes two of so many groups probable enough."""
+    if min_probability in (0, 1):
+        return -math.inf if min_probability == 0 else math.inf
+    return math.log(min_probability / (1 - min_probability)) + _against(groups)
+
+
+def _against(groups: int) -> float:
+    return PRIOR_POWER * math.log(max(groups - 1, 1))
+
+
+class _Agglomeration:
+    """One pass: groups live in the slot of their first row; ``heap`` holds what each slot would join at best."""
+
+    def __init__(
+        self, appearance: Appearance, gates: Sequence[Gate], joined: Sequence[tuple[int, int]], least: float
+    ) -> None:
+        count = len(appearance)
+        self.neighbours = appearance.neighbours(least)
+        self.appearance = appearance.of_rows(np.arange(count))
+        self.gates, self.least = gates, least
+        self.slot = np.arange(count)  # of the group that a slot has gone into, step by step
+        self.groups = {row: Group([row]) for row in range(count)}
+        self.version = np.zeros(count, np.int64)
+        self.heap: list[tuple[float, int, int, int, int]] = []
+        for a, b in joined:
+            i, j = sorted(self._slots(np.array([a, b])).tolist())
+            if i != j:
+                evidence = float(self.appearance.between(i, np.array([j]))[0])
+                self._join(i, j, evidence, math.nan, given=True)
+
+    def run(self, min_probability: float) -> list[Group]:
+        for group in self.groups.values():
+            for merge in group.merges:
+                merge.probability = probability_of(merge.evidence, len(self.groups))
+        for slot in self.groups:
+            self._look(slot)
+        while self.heap:
+            negative, i, j, was_i, was_j = heapq.heappop(self.heap)
+            if was_i != self.version[i]:
+                continue  # it has grown or gone; what it would join now is elsewhere in the heap
+            if was_j != self.version[j]:
+                self._look(i)
+                continue
+            probability = probability_of(-negative, len(self.groups))
+            if probability < min_probability:
+                break
+            i, j = min(i, j), max(i, j)
+            self._join(i, j, -negative, probability)
+            self._look(i)
+        return [self.groups[slot] for slot in sorted(self.groups)]
+
+    def _join(self, i: int, j: int, evidence: float, probability: float, *, given: bool = False) -> None:
+        left, right = self.groups[i], self.groups.pop(j)
+        merge = Merge(left.members, right.members, evidence, probability, given)
+        self.groups[i] = Group(sorted(left.members + right.members), [*left.merges, *right.merges, merge])
+        self.appearance.join(i, j)
+        self.slot[j] = i
+        self.version[[i, j]] += 1
+        self.neighbours[i] = np.concatenate([self.neighbours[i], self.neighbours[j]])
+        self.neighbours[j] = self.neighbours[j][:0]
+
+    def _slots(self, rows: Integers) -> Integers:
+        while ((above := self.slot[rows]) != rows).any():
+            rows = above
+        return rows
+
+    def _look(self, slot: int) -> None:
+        """Put the best that a slot would join now into the heap.
+
+        A mean is never above its parts' maximum, so what the heap holds for others stays an upper bound.
+        """
+        rows = np.unique(self._slots(self.neighbours[slot]))
+        rows = rows[rows != slot]
+        self.neighbours[slot] = rows
+        if not len(rows):
+            return
+        evidence = self.appearance.between(slot, rows)
+        best, other = -math.inf, -1
+        for place in np.argsort(-evidence, kind="stable"):
+            found = float(evidence[place])
+            if found <= best or found < self.least:
+                break
+            total = found + self._against(slot, int(rows[place]))
+            if total > best:
+                best, other = total, int(rows[place])
+        if other >= 0 and best >= self.least:
+            heapq.heappush(self.heap, (-best, slot, other, int(self.version[slot]), int(self.version[other])))
+
+    def _against(self, slot: int, other: int) -> float:
+        left, right = self.groups[slot].members, self.groups[other].members
+        total = 0.0
+        for gate in self.gates:
+            total += gate(left, right)
+            if total == -math.inf:
+                break
+        return total
