@@ -26,9 +26,9 @@ _PREFIX = "reidtrack."
 _KEYS = ("format", "backbone", "size", "training_data", "licence", "parameters", "weights_sha256", "scores")
 
 EMBEDDERS: dict[str, Path] = {
-    "mobilenet_v2": Path(__file__).parent / "weights" / "mobilenet_v2.onnx",
+    "standard": Path(__file__).parent / "weights" / "standard.onnx",
 }
-DEFAULT_EMBEDDER = "mobilenet_v2"
+DEFAULT_EMBEDDER = "standard"
 
 
 @dataclass(frozen=True)

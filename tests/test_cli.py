@@ -45,7 +45,7 @@ def test_every_command_and_option_has_help(words, capsys):
 def test_run_names_its_options(capsys):
     assert main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
-    options = ("videos", "out", "detector", "tracker", "embedder", "device", "fps", "cameras")
+    options = ("videos", "images", "out", "detector", "tracker", "embedder", "device", "fps", "cameras")
     options += ("start-times", "render", "min-probability")
     assert all(f"--{option}" in shown for option in options)
 

@@ -116,7 +116,7 @@ def test_find_embedder(path, monkeypatch, tmp_path):
     with pytest.raises(ModelError, match="shipped embedder is missing; reinstall"):
         find_embedder("lost")
     with pytest.raises(
-        ModelError, match=r"nowhere.onnx: no such embedder; give an exported .onnx file or one of mobilenet_v2"
+        ModelError, match=r"nowhere.onnx: no such embedder; give an exported .onnx file or one of standard"
     ):
         find_embedder("nowhere.onnx")
 

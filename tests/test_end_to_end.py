@@ -65,6 +65,9 @@ class TestDemo:
             assert float(row["last_s"]) == pytest.approx(max(line["end_s"] for line in members), abs=1e-3)
             assert 0 < float(row["probability"]) <= 1
             assert len(entry["links"]) == len(members) - 1
+            for made in entry["links"]:
+                crops = {member["tracklet"]: member["crops"] for member in entry["tracklets"]}
+                assert all(crop in crops[key] for key, crop in zip(made["tracklets"], made["crops"], strict=True))
         norms = [np.linalg.norm(line["vector"]) for line in table]
         assert np.allclose(norms, 1, atol=1e-4)
 
@@ -149,7 +152,7 @@ def test_the_same_command_again_detects_nothing_again(desk, looked_at):
 
 def test_an_interrupted_run_continues(desk, looked_at, monkeypatch, capsys):
     """Ctrl-C in the second recording: the first is not touched again, and the second goes on where it was."""
-    original = track._detections
+    original = track.detections_of
     batches = []
 
     def interrupted(batch, log, detector):
@@ -158,14 +161,14 @@ def test_an_interrupted_run_continues(desk, looked_at, monkeypatch, capsys):
             raise KeyboardInterrupt
         return original(batch, log, detector)
 
-    monkeypatch.setattr(track, "_detections", interrupted)
+    monkeypatch.setattr(track, "detections_of", interrupted)
     assert run("--videos", "a.mp4", "b.mp4") == 1
     assert "error: interrupted; give the same command again" in capsys.readouterr().err
     assert json.loads((desk / "out/run.json").read_text())["status"] == "incomplete"
     done = len(looked_at)
     assert done == 36 + 16
 
-    monkeypatch.setattr(track, "_detections", original)
+    monkeypatch.setattr(track, "detections_of", original)
     assert run("--videos", "a.mp4", "b.mp4") == 0
     assert len(looked_at) == 72
     assert "1 of 2 recordings are done already" in capsys.readouterr().err

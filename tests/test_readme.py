@@ -57,6 +57,7 @@ def desk(tmp_path_factory):
     for number, name in enumerate(rooms):
         (folder / name).parent.mkdir(exist_ok=True)
         empty_room(folder / name, frames=4 + number)
+    write_image(folder / "album/IMG_1.jpg", (120, 120, 120), (120, 160))
     people(folder / "Market-1501-v15.09.15", 16)
     people(folder / "cuhk03_np", 8)
     shutil.rmtree(folder / "cuhk03_np/query")
@@ -82,7 +83,8 @@ def test_command(desk, command, monkeypatch, capsys):
 
 
 def test_every_run_option_is_documented_where_readers_look():
-    for option in ("--fps", "--start-times", "--detector", "--tracker", "--embedder", "--min-probability", "--render"):
+    options = ("--videos", "--images", "--fps", "--start-times", "--detector", "--tracker", "--embedder")
+    for option in (*options, "--min-probability", "--render"):
         assert option in README
 
 

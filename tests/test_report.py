@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from tracker.errors import RunError
-from tracker.report import duration, sureness, write_report
-from tracker.types import Crop, Identity, Link, Recording, Tracklet, TrackletKey
+from tracker.report import sureness, write_report
+from tracker.timeline import duration
+from tracker.types import Crop, Identity, Link, Recording, Rival, Tracklet, TrackletKey
 
 VOID = {"meta", "img", "input", "br", "link"}
 
@@ -113,6 +115,31 @@ def test_one_row_per_identity_those_across_cameras_first(tmp_path):
     counts = [cell["text"] for cell in made.all("dd")[:5]]
     assert counts == ["2", "2", "6", "3", "2"]  # recordings, cameras, tracklets, people, people across cameras
     assert "Detector" in made.source
+
+
+def test_rivals_are_told_with_what_speaks_against_them(tmp_path):
+    recordings, tracklets, (one, two, three) = run()
+    second, fourth = tracklets[1].key, tracklets[3].key
+    two = replace(two, rivals=(Rival(3, 0.417, second, fourth, "both were seen at one moment"),))
+    three = replace(three, rivals=(Rival(2, 0.012, fourth, second),))
+    made = page(tmp_path, recordings, tracklets, [one, two, three])
+    rows = [row["aria-label"] for row in made.all("div", **{"class": "scroll"}) if "might be" in row["aria-label"]]
+    assert rows == ["Who else person 2 might be", "Who else person 3 might be"]
+    text = " ".join(made.source.split())
+    assert "looks like person 3 too, 42%" in text
+    assert "looks like person 2 too" not in text  # not likely enough for the headline
+    for words in ("both were seen at one moment", "they do not look alike enough", "41.7%", "1.2%"):
+        assert f"{words}<" in text
+
+
+def test_links_say_how_long_is_between_and_what_was_given(tmp_path):
+    recordings, tracklets, (one, two, three) = run()
+    two = replace(two, links=(replace(two.links[0], given=True, usual_s=(4.0, 61.0)),))
+    made = page(tmp_path, recordings, tracklets, [one, two, three])
+    assert made.source.count("known beforehand") == 1
+    assert made.source.count("usually 0:04.0 to 1:01.0") == 1
+    first, last = sorted(tracklets[1:3], key=lambda side: side.start_s)
+    assert f">{duration(last.start_s - first.end_s)} apart<" in made.source
 
 
 def test_the_file_is_replaced_as_a_whole(tmp_path):

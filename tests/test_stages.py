@@ -80,7 +80,7 @@ def test_any_reader_of_parquet_opens_them(tmp_path):
     path = write(tmp_path / "a.parquet", some(3))
     table = pq.read_table(path)
     assert table["track_id"].to_pylist() == [1, 2, 3]
-    assert json.loads(pq.read_metadata(path).metadata[b"reidtrack"]) == asdict(FACTS) | {"tracklets": 3}
+    assert json.loads(pq.read_metadata(path).metadata[b"reidtrack"]) == asdict(FACTS) | {"tracklets": 3, "damaged": []}
 
 
 def write_then_fail(path, count):

@@ -24,16 +24,17 @@ from tracker.store import (
     write_mot,
     write_table,
 )
-from tracker.types import Identity, Link, Recording
+from tracker.types import Identity, Link, Recording, Rival
 
 A1 = tracklet(("gate", 1), 10.0, 12.5, "north", seed=1)
 A2 = tracklet(("gate", 2), 30.0, 31.0, "north", seed=2)
 B1 = tracklet(("hall", 1), 11.0, 20.0, "south", seed=3)
 EVERYONE = [A1, A2, B1]
 BY_KEY = {person.key: person for person in EVERYONE}
+PAIR = (A1.crops[0].index, B1.crops[1].index)
 IDENTITIES = [
-    Identity(1, (A1.key, B1.key), (Link(A1.key, B1.key, 0.25, 0.2, 0.87654),)),
-    Identity(2, (A2.key,), ()),
+    Identity(1, (A1.key, B1.key), (Link(A1.key, B1.key, 0.25, 0.2, 0.87654, usual_s=(2.04, 9.0), pictures=PAIR),)),
+    Identity(2, (A2.key,), (), (Rival(1, 0.125, A2.key, B1.key, "a reason"),)),
 ]
 NUMBERS = {A1.key: 1, B1.key: 1, A2.key: 2}
 
@@ -76,9 +77,22 @@ def test_identities_json(tmp_path):
     assert both["tracklets"][0]["first_frame"] == A1.index[0]
     assert both["tracklets"][0]["boxes"] == len(A1.index)
     assert both["links"] == [
-        {"tracklets": ["gate/1", "hall/1"], "probability": 0.8765, "average_distance": 0.25, "nearest_distance": 0.2}
+        {
+            "tracklets": ["gate/1", "hall/1"],
+            "probability": 0.8765,
+            "given": False,
+            "average_distance": 0.25,
+            "nearest_distance": 0.2,
+            "crops": [crop_name(A1, A1.crops[0].index), crop_name(B1, B1.crops[1].index)],
+            "between_s": max(A1.start_s, B1.start_s) - min(A1.end_s, B1.end_s),
+            "usual_s": [2.0, 9.0],
+        }
     ]
     assert alone["links"] == []
+    assert both["rivals"] == []
+    assert alone["rivals"] == [
+        {"identity": 1, "tracklets": ["gate/2", "hall/1"], "probability": 0.125, "against": "a reason"}
+    ]
 
 
 def test_crops_lie_where_the_list_says(tmp_path):

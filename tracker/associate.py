@@ -26,14 +26,15 @@ class Tracker(Protocol):
 
 
 class UltralyticsTracker:
-    """One of ultralytics' trackers, with its published settings, for a camera that does not move.
+    """One of ultralytics' trackers, with its published settings but for two, for a camera that does not move.
 
     Args:
         name: its configuration's name.
         rate: frames a second that it will see; its memory is set in seconds by it.
+        published: with all its published settings: a memory in frames, and the camera's motion where it has that.
     """
 
-    def __init__(self, name: str, rate: float) -> None:
+    def __init__(self, name: str, rate: float, *, published: bool = False) -> None:
         import_ultralytics()
         from ultralytics.engine.results import Boxes
         from ultralytics.trackers.track import TRACKER_MAP
@@ -41,9 +42,10 @@ class UltralyticsTracker:
         from ultralytics.utils.checks import check_yaml
 
         settings = YAML.load(check_yaml(f"{name}.yaml"))  # type: ignore[no-untyped-call]
-        settings["track_buffer"] = max(round(REMEMBER_S * rate), 2)
-        if "gmc_method" in settings:
-            settings["gmc_method"] = "none"
+        if not published:
+            settings["track_buffer"] = max(round(REMEMBER_S * rate), 2)
+            if "gmc_method" in settings:
+                settings["gmc_method"] = "none"
         self._boxes: Callable[..., Any] = Boxes
         self._tracker: Any = TRACKER_MAP[name](IterableSimpleNamespace(**settings))
 

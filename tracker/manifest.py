@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -54,12 +54,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def check_claim(folder: Path, contents: Sequence[str]) -> None:
+def check_claim(folder: Path, contents: Sequence[str], albums: Collection[str] = ()) -> None:
     """See that ``folder`` is new, empty, or holds a run of these recordings or of some of them.
 
     Args:
         folder: the run directory asked for.
         contents: SHA-256 of each recording of the new run.
+        albums: their albums' absolute paths; one that was there before may have other photos now.
 
     Raises:
         BadInputError: it holds something else.
@@ -72,7 +73,11 @@ def check_claim(folder: Path, contents: Sequence[str]) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             raise BadInputError(f"{folder}: not empty and no run directory; give --out a new or empty folder")
         return
-    missing = [entry["path"] for entry in manifest["recordings"] if entry["sha256"] not in contents]
+    missing = [
+        entry["path"]
+        for entry in manifest["recordings"]
+        if entry["sha256"] not in contents and not ("photos" in entry and entry["path"] in albums)
+    ]
     if missing:
         raise BadInputError(
             f"{folder}: holds another run (of {', '.join(Path(path).name for path in missing)}); choose another --out,"

@@ -1,18 +1,20 @@
 """What linking works on: a run's tracklets and vectors, from the files that its stages left."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from reid.calibration import Curve
 from reid.centre import camera_means, centred
 from tracker.errors import RunError
-from tracker.repair import divide
+from tracker.repair import REPAIRS, repair
+from tracker.repair.vectors import pooled
 from tracker.stages import STAGES, TrackingFacts, read_embeddings, read_tracklets, tracking_facts
-from tracker.types import Floats, Recording, Tracklet
+from tracker.types import Floats, Recording, Tracklet, TrackletKey
 
 PICTURES = 8  # of a tracklet, its best, that results show
 
@@ -38,6 +40,7 @@ class Material:
         vectors: (n, d) float32 unit vectors, row by row, pooled over each tracklet's pictures.
         model_id: of the embedder that made them.
         curve: what the similarities of two tracklets' centred vectors mean.
+        pictures: (n) of each tracklet's crops the unit vectors, (k, d) float16.
     """
 
     recordings: Sequence[Recording]
@@ -46,11 +49,28 @@ class Material:
     vectors: Floats
     model_id: str
     curve: Curve
+    pictures: Sequence[npt.NDArray[np.float16]]
 
     def centred(self) -> Floats:
-        """(n, d) unit vectors without what all people look like to the same camera."""
+        """(n, d) unit vectors without what all people look like to the same camera.
+
+        Those of photos stay as they are: an album may be of many cameras and places, and of so few people in so many
+        photos that its mean is theirs.
+        """
         camera = np.array([tracklet.camera for tracklet in self.tracklets], np.str_)
-        return np.asarray(centred(self.vectors, camera_means(self.vectors, camera)), np.float32)
+        means = camera_means(self.vectors, camera)
+        means[[row for row, tracklet in enumerate(self.tracklets) if tracklet.photo]] = 0
+        return np.asarray(centred(self.vectors, means), np.float32)
+
+    def without(self, keys: Collection[TrackletKey]) -> Self:
+        """The same without some tracklets."""
+        rows = [row for row, tracklet in enumerate(self.tracklets) if tracklet.key not in keys]
+        return replace(
+            self,
+            tracklets=[self.tracklets[row] for row in rows],
+            vectors=self.vectors[rows],
+            pictures=[self.pictures[row] for row in rows],
+        )
 
 
 def gather(works: Sequence[Work], model_id: str, curve: Curve) -> Material:
@@ -59,22 +79,29 @@ def gather(works: Sequence[Work], model_id: str, curve: Curve) -> Material:
     Raises:
         RunError: a file is absent or damaged, or they do not belong together.
     """
-    facts, tracklets, vectors = [], [], []
+    facts, tracklets, vectors, pictures = [], [], [], []
     for work in works:
         recording = work.recording
         fact = tracking_facts(work.tracklets)
         part = read_embeddings(work.embeddings, recording.name, model_id)
         own = list(read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s)) if fact else []
+        if recording.photos:
+            own = [replace(tracklet, photo=recording.photos[tracklet.index[0] - 1]) for tracklet in own]
         if fact is None or part is None or part.keys != tuple(tracklet.key for tracklet in own):
             raise RunError(
                 f"{work.tracklets.parent}: its files are damaged or disagree; remove this folder and give the run's"
                 " command again"
             )
-        parts, pooled = divide(own, part, lambda similarity: float(curve.probability(similarity)))
+        parts, part = repair(own, part, curve, () if recording.photos else REPAIRS)
         facts.append(fact)
         tracklets += [tracklet.best(PICTURES) for tracklet in parts]
-        vectors.append(pooled)
-    return Material([work.recording for work in works], facts, tracklets, np.concatenate(vectors), model_id, curve)
+        vectors.append(pooled(parts, part))
+        pictures += [
+            own[tracklet.best_rows(PICTURES)].astype(np.float16)
+            for tracklet, own in zip(parts, part.each(), strict=True)
+        ]
+    recordings = [work.recording for work in works]
+    return Material(recordings, facts, tracklets, np.concatenate(vectors), model_id, curve, pictures)
 
 
 def works_of(out: Path, manifest: Mapping[str, Any]) -> list[Work]:
@@ -86,7 +113,14 @@ def works_of(out: Path, manifest: Mapping[str, Any]) -> list[Work]:
     try:
         return [
             Work(
-                Recording(entry["name"], entry["camera"], Path(entry["path"]), entry["sha256"], entry["start_s"]),
+                Recording(
+                    entry["name"],
+                    entry["camera"],
+                    Path(entry["path"]),
+                    entry["sha256"],
+                    entry["start_s"],
+                    tuple(entry.get("photos", ())),
+                ),
                 *(out / STAGES / entry["stages"][stage] for stage in ("detections", "tracklets", "embeddings")),
             )
             for entry in manifest["recordings"]

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tracker.material import Material
 from tracker.progress import Progress, clock
-from tracker.render import render_recording
+from tracker.render import render_album, render_recording
 from tracker.report import write_report
 from tracker.stages import TrackingFacts
 from tracker.store import (
@@ -20,6 +20,7 @@ from tracker.store import (
     write_csv,
     write_json,
     write_mot,
+    write_photo_numbers,
     write_table,
 )
 from tracker.types import Floats, Identity, Recording, Tracklet, TrackletKey
@@ -54,6 +55,8 @@ def write_results(out: Path, found: Found) -> None:
     for recording in found.recordings:
         path = out / tracks_name(recording, found.recordings)
         write_mot(path, groups.get(recording.name, []), found.identity)
+        if recording.photos:
+            write_photo_numbers(path.with_suffix(".csv"), recording.photos)
     write_crops(out, found.tracklets)
     write_table(out, found.tracklets, found.vectors, found.identity, found.model_id)
     tracklets = {tracklet.key: tracklet for tracklet in found.tracklets}
@@ -62,14 +65,16 @@ def write_results(out: Path, found: Found) -> None:
 
 
 def render(out: Path, found: Found, facts: Sequence[TrackingFacts], progress: Progress) -> None:
-    """Write ``rendered/<camera>.mp4`` for every recording."""
+    """Write ``rendered/<camera>.mp4`` for every recording, ``rendered/<camera>/`` for an album."""
     groups = by_recording(found.tracklets)
     for recording, fact in zip(found.recordings, facts, strict=True):
-        name = Path(tracks_name(recording, found.recordings)).stem
+        path = out / "rendered" / Path(tracks_name(recording, found.recordings)).stem
+        own = groups.get(recording.name, [])
         with progress.stage(f"rendering {recording.name}", fact.frames, "frames") as advance:
-            render_recording(
-                recording, groups.get(recording.name, []), found.identity, out / "rendered" / f"{name}.mp4", advance
-            )
+            if recording.photos:
+                render_album(recording, own, found.identity, path, advance)
+            else:
+                render_recording(recording, own, found.identity, path.with_name(f"{path.name}.mp4"), advance)
 
 
 def write_page(out: Path, found: Found, manifest: Mapping[str, Any]) -> None:

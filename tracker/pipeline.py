@@ -5,21 +5,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reid.calibration import Calibration
+from reid.calibration import Calibration, Curve
 from reid.embed import Embedder
-from reid.errors import BadInputError, ModelError
+from reid.errors import ModelError
 from reid.runtime import resolve_device
+from tracker import site
+from tracker.album import MIN_SCORE, damaged_message
 from tracker.conclusion import conclude
 from tracker.detect import YoloDetector, detector_id
 from tracker.embed import EmbeddingJob, embed_recordings
 from tracker.errors import VideoError
-from tracker.files import digest, sha256
-from tracker.linking import NOTHING
-from tracker.manifest import FORMAT, check_claim, known_contents, now, package_versions, write_manifest
+from tracker.files import digest
+from tracker.manifest import FORMAT, now, package_versions, read_manifest, write_manifest
 from tracker.material import Work, gather
+from tracker.opening import open_recordings
 from tracker.options import RunOptions
 from tracker.progress import Progress, Timings
-from tracker.recordings import names_for
+from tracker.relinking import prepare
+from tracker.relinking.corrections import read_corrections
+from tracker.relinking.earlier import former
 from tracker.stages import (
     STAGES,
     TRACKLETS_VERSION,
@@ -43,7 +47,7 @@ class RunResult:
     Attributes:
         out: the run directory.
         sightings: one line per identity.
-        failed: one message per recording that could not be read.
+        failed: one message per recording or photo that could not be read.
         warnings: one message per recording that was damaged.
         absolute: whether times are seconds since the epoch.
     """
@@ -70,20 +74,21 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
     timings = Timings()
 
     with timings.measure("opening"):
-        recordings, failed = _open_recordings(options, progress)
+        recordings, failed = open_recordings(options, progress)
         device = resolve_device(options.device)
         embedder = Embedder(options.embedder, options.device)
         calibration = _calibration(embedder)
         detector = detector_id(options.detector)
         works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
-        manifest = _manifest(options, works)
+        manifest = _manifest(options, works) | {"former": former(options.out, read_manifest(options.out))}
         write_manifest(options.out, manifest)
     with timings.measure("tracking"):
         works, broken = _track(works, options, device, progress)
         failed += broken
     with timings.measure("embedding"):
         _embed(works, embedder, progress)
-        material = gather(works, embedder.model_id, calibration.tracklets)
+        curve = site.read(options.out, embedder.model_id) or _curve(calibration, works)
+        material = gather(works, embedder.model_id, curve)
     manifest |= {
         "detector": detector,
         "device": device,
@@ -91,7 +96,8 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         "recordings": _recording_entries(works, material.facts),
         "failed": failed,
     }
-    lines = conclude(options.out, material, manifest, NOTHING, progress)
+    plan = prepare(works, material, manifest, read_corrections(options.out, progress.note), progress.note)
+    lines = conclude(options.out, plan.material, manifest, plan.known, progress)
     return RunResult(options.out, tuple(lines), tuple(failed), tuple(manifest["warnings"]), options.absolute)
 
 
@@ -104,46 +110,15 @@ def _calibration(embedder: Embedder) -> Calibration:
     return embedder.calibration
 
 
-def _open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Recording], list[str]]:
-    """Open every file and take its content's hash; files that are no recordings are told and left out."""
-    recordings: list[Recording] = []
-    failed: list[str] = []
-    known = known_contents(options.out)
-    names = names_for(options.videos)
-    for number, path in enumerate(options.videos):
-        try:
-            VideoReader(path).close()
-            stat = path.stat()
-            key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-            content = known.get(key) or sha256(path)
-        except VideoError as error:
-            failed.append(str(error))
-            continue
-        except OSError as error:
-            failed.append(f"{path}: cannot be read ({error.strerror}); check the file and its permissions")
-            continue
-        same = next((other for other in recordings if other.content == content), None)
-        if same:
-            raise BadInputError(f"{path} and {same.path} are the same recording; give it once")
-        camera = options.cameras[number] if options.cameras else names[number]
-        start_s = options.starts[number] if options.starts else 0.0
-        recordings.append(Recording(names[number], camera, path, content, start_s))
-    if not recordings:
-        raise VideoError(
-            failed[0] if len(failed) == 1 else f"none of {len(failed)} recordings can be read: {failed[0]}"
-        )
-    check_claim(options.out, [recording.content for recording in recordings])
-    for message in failed:
-        progress.note(f"error: {message}")
-    cameras = [recording.camera for recording in recordings]
-    if not options.starts and len(set(cameras)) < len(cameras):
-        progress.note("warning: several recordings of one camera all start at 0; give --start-times to tell them apart")
-    return recordings, failed
+def _curve(calibration: Calibration, works: Sequence[Work]) -> Curve:
+    """What similarities mean: those of tracklets, or of single crops where there are photos and nothing else."""
+    return calibration.crops if all(work.recording.photos for work in works) else calibration.tracklets
 
 
 def _work(recording: Recording, options: RunOptions, detector: str, embedder_id: str) -> Work:
     content = recording.content
-    tracklets = digest(TRACKLETS_VERSION, detections_digest(content, detector), options.tracker, options.fps, CROPS)
+    following = (MIN_SCORE,) if recording.photos else (options.tracker, options.fps, CROPS)
+    tracklets = digest(TRACKLETS_VERSION, detections_digest(content, detector), *following)
     embeddings = digest(tracklets, embedder_id)
     folder = options.out / STAGES
     return Work(
@@ -155,7 +130,11 @@ def _work(recording: Recording, options: RunOptions, detector: str, embedder_id:
 
 
 def _manifest(options: RunOptions, works: Sequence[Work]) -> dict[str, Any]:
-    asked = asdict(options) | {"videos": [str(path) for path in options.videos], "out": str(options.out)}
+    asked = asdict(options) | {
+        "videos": [str(path) for path in options.videos],
+        "images": [str(path) for path in options.images],
+        "out": str(options.out),
+    }
     return {
         "format": FORMAT,
         "status": "incomplete",
@@ -180,6 +159,7 @@ def _recording_entries(works: Sequence[Work], facts: Sequence[TrackingFacts | No
                 "bytes": stat.st_size,
                 "modified_ns": stat.st_mtime_ns,
                 "start_s": recording.start_s,
+                **({"photos": list(recording.photos)} if recording.photos else {}),
                 "stages": {
                     "detections": work.detections.name,
                     "tracklets": work.tracklets.name,
@@ -201,21 +181,43 @@ def _track(works: Sequence[Work], options: RunOptions, device: str, progress: Pr
         detector = YoloDetector(options.detector, device)
         for number, work in enumerate(todo, 1):
             job = TrackingJob(
-                work.recording.name, work.recording.path, work.detections, work.tracklets, options.tracker, options.fps
+                work.recording.name,
+                work.recording.path,
+                work.detections,
+                work.tracklets,
+                options.tracker,
+                options.fps,
+                work.recording.photos,
             )
             name = f"tracking {work.recording.name} ({number} of {len(todo)})"
             try:
-                with progress.stage(name, _expected_frames(job), "frames") as advance:
+                with progress.stage(name, _expected_frames(job), "photos" if job.photos else "frames") as advance:
                     track_recording(job, detector, advance)
             except VideoError as error:
                 failed[work.recording.name] = str(error)
                 progress.note(f"error: {error}")
     if len(failed) == len(works):
         raise VideoError(next(iter(failed.values())))
-    return [work for work in works if work.recording.name not in failed], list(failed.values())
+    done = [work for work in works if work.recording.name not in failed]
+    damaged = _damaged_photos(done)
+    for message in damaged:
+        progress.note(f"error: {message}")
+    return done, [*failed.values(), *damaged]
+
+
+def _damaged_photos(works: Sequence[Work]) -> list[str]:
+    """One message for each photo that was found to be none, in this run or in an earlier one."""
+    return [
+        damaged_message(work.recording.path / name)
+        for work in works
+        if work.recording.photos and (facts := tracking_facts(work.tracklets))
+        for name in facts.damaged
+    ]
 
 
 def _expected_frames(job: TrackingJob) -> int:
+    if job.photos:
+        return len(job.photos)
     with VideoReader(job.path) as video:
         info = video.info
     if job.fps and info.rate > job.fps:

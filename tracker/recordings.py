@@ -4,7 +4,7 @@ import contextlib
 import glob
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ VIDEO_SUFFIXES = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
     ".asf", ".vob", ".ogv", ".mxf", ".dav", ".264", ".h264", ".265", ".h265", ".hevc",
 }  # fmt: skip
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def expand(sources: Sequence[str]) -> list[Path]:
@@ -48,10 +49,65 @@ def expand(sources: Sequence[str]) -> list[Path]:
     return list(found.values())
 
 
+def albums(sources: Sequence[str]) -> list[Path]:
+    """Folders of photos, in the order given.
+
+    Raises:
+        BadInputError: a source is no folder, holds no photo, or is given twice.
+    """
+    named: dict[Path, Path] = {}
+    for source in sources:
+        folder = Path(source).expanduser()
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "no such folder"
+            raise BadInputError(f"{source}: {what}; give --images a folder of photos")
+        if folder.resolve() in named:
+            raise BadInputError(f"{source}: given twice; an album counts once, name each folder one time")
+        names = [path.name for path in folder.iterdir() if path.is_file()]
+        if not any(map(is_photo, names)):
+            if any(map(is_heic, names)):
+                raise BadInputError(f"{source}: HEIC pictures only, which cannot be read here; convert them to JPEG")
+            raise BadInputError(
+                f"{source}: no photos in this folder (those in folders below it do not count); give a folder of JPEG,"
+                " PNG, WebP, BMP or TIFF files"
+            )
+        named[folder.resolve()] = folder
+    return list(named.values())
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file's name is a photo's; hidden ones are other systems' notes about photos."""
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+
+
+def is_heic(name: str) -> bool:
+    """Whether a file's name is that of a HEIC picture, a format that OpenCV does not read."""
+    return Path(name).suffix.lower() in {".heic", ".heif"} and not name.startswith(".")
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names as people count, whatever their case.
+
+    >>> natural_order(["IMG_10.jpg", "img_9.jpg", "cover.png"])
+    ['cover.png', 'img_9.jpg', 'IMG_10.jpg']
+    """
+
+    def key(name: str) -> tuple[list[str | int], str]:
+        parts = re.split(r"(\d+)", name.casefold())  # numbers are at odd places
+        return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+    return sorted(names, key=key)
+
+
 def names_for(paths: Sequence[Path]) -> list[str]:
-    """Distinct names: the file's stem, with its folder's name in front where stems repeat, then a number."""
-    stems = [path.stem for path in paths]
-    names = [f"{path.resolve().parent.name}_{path.stem}" if stems.count(path.stem) > 1 else path.stem for path in paths]
+    """Distinct names: the file's stem or the folder's name, with its own folder's in front where they repeat, then a
+    number.
+    """
+    stems = [path.resolve().name if path.is_dir() else path.stem for path in paths]
+    names = [
+        f"{path.resolve().parent.name}_{stem}" if stems.count(stem) > 1 else stem
+        for path, stem in zip(paths, stems, strict=True)
+    ]
     distinct: list[str] = []
     for name in map(safe_name, names):
         number, candidate = 2, name

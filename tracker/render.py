@@ -1,4 +1,4 @@
-"""Drawing boxes and identities into a recording's own frames, as a video that a browser plays."""
+"""Drawing boxes and identities into a recording's own frames: a video that a browser plays, or the photos."""
 
 import colorsys
 import contextlib
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import cv2
 
+from tracker.album import read_photos
 from tracker.encode import VideoWriter
+from tracker.files import whole_file
 from tracker.progress import Advance
 from tracker.types import Floats, Image, Recording, Tracklet, TrackletKey
 from tracker.video import VideoReader, read_ahead
@@ -73,10 +75,7 @@ def render_recording(
         path: of the MP4, made whole or not at all.
         advance: called with the number of frames just written.
     """
-    boxes: dict[int, list[tuple[int, Floats]]] = defaultdict(list)
-    for tracklet in tracklets:
-        for index, box in zip(tracklet.index.tolist(), tracklet.xyxy, strict=True):
-            boxes[index].append((identity[tracklet.key], box))
+    boxes = _by_frame(tracklets, identity)
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoReader(recording.path) as video, contextlib.closing(read_ahead(iter(video))) as frames:
         first = next(frames)
@@ -86,3 +85,38 @@ def render_recording(
                 caption = f"{recording.camera}  {frame.time_s:.2f} s  frame {frame.index}"
                 writer.write(draw(frame.image, boxes.get(frame.index, []), caption), frame.time_s - first.time_s)
                 advance(1)
+
+
+def render_album(
+    recording: Recording,
+    tracklets: Sequence[Tracklet],
+    identity: Mapping[TrackletKey, int],
+    folder: Path,
+    advance: Advance,
+) -> None:
+    """Write an album's photos with boxes and identities under their own names and in their own formats.
+
+    Args:
+        recording: the source; photos that cannot be decoded are left out.
+        tracklets: of that recording.
+        identity: of each tracklet.
+        folder: for the photos, made.
+        advance: called with the number of photos just written.
+    """
+    boxes = _by_frame(tracklets, identity)
+    for frame in read_photos(recording.path, recording.photos):
+        name = recording.photos[frame.index - 1]
+        picture = draw(frame.image, boxes.get(frame.index, []), f"{recording.camera}  {name}")
+        with whole_file(folder / name) as partial:
+            partial.write_bytes(cv2.imencode(Path(name).suffix.lower(), picture)[1].tobytes())
+        advance(1)
+
+
+def _by_frame(
+    tracklets: Sequence[Tracklet], identity: Mapping[TrackletKey, int]
+) -> dict[int, list[tuple[int, Floats]]]:
+    boxes: dict[int, list[tuple[int, Floats]]] = defaultdict(list)
+    for tracklet in tracklets:
+        for index, box in zip(tracklet.index.tolist(), tracklet.xyxy, strict=True):
+            boxes[index].append((identity[tracklet.key], box))
+    return boxes

@@ -1,11 +1,9 @@
 """The page of a run: one self-contained file saying who was seen where, who is one person, how sure, and why."""
 
 import base64
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -13,79 +11,17 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from tracker.files import whole_file
-from tracker.types import Crop, Identity, Link, Recording, Tracklet, TrackletKey
+from tracker.store import seconds_between
+from tracker.timeline import BAR_PX, GAP_PX, Axis, Lane, duration, lanes_of
+from tracker.types import Crop, Identity, Link, Recording, Rival, Tracklet, TrackletKey
 
 _THUMBNAIL_PX = 160  # longest side of a picture on the page
 _JPEG_QUALITY = 80
 _CROPS_PER_CAMERA = 3
 _CROPS_PER_PERSON = 12
 _LINKS_PICTURED = 12  # the weakest ones; the others are listed without pictures
+_RIVALS_PICTURED = 0.05  # from which probability on
 _OVERVIEW_PEOPLE = 40  # more colours than that tell nobody apart
-_BAR_PX, _GAP_PX = 16, 6  # height of a bar, and the gap between two cameras' lanes
-_MIN_BAR_PERCENT = 0.6  # a moment in a day-long run must still be seen and hit with a pointer
-_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """The time axis that all timelines of a page share; seconds since the epoch if ``absolute``."""
-
-    start_s: float
-    end_s: float
-    absolute: bool
-
-    @property
-    def days(self) -> list[str]:
-        """The run's first and last day, UTC; one if they are the same."""
-        return sorted({f"{_utc(time_s):%Y-%m-%d}" for time_s in (self.start_s, self.end_s)})
-
-    def percent(self, time_s: float) -> float:
-        """How far along the axis a moment lies, 0..100."""
-        return 100 * (time_s - self.start_s) / (self.end_s - self.start_s)
-
-    def clock(self, time_s: float) -> str:
-        """A moment to a tenth of a second, with its day where the run has several."""
-        if not self.absolute:
-            return duration(time_s)
-        moment = _utc(round(time_s, 1))
-        text = f"{moment:%H:%M:%S}.{round(moment.microsecond / 1e5)}"
-        return text if len(self.days) == 1 else f"{moment:%Y-%m-%d} {text}"
-
-    def ticks(self, most: int) -> list[tuple[float, str]]:
-        """Round moments, some ``most`` of them: where they lie in percent, and what to write there."""
-        least = (self.end_s - self.start_s) / most
-        step = next((step for step in _STEPS_S if step >= least), 86400 * math.ceil(least / 86400))
-        first, last = math.ceil(self.start_s / step - 1e-9), math.floor(self.end_s / step + 1e-9)
-        return [(self.percent(n * step), self._tick(n * step, step)) for n in range(first, last + 1)]
-
-    def _tick(self, time_s: float, step: float) -> str:
-        if step < 1:
-            return self.clock(time_s)
-        if not self.absolute:
-            return duration(time_s, decimals=0)
-        day = "%m-%d" if len(self.days) > 1 else ""
-        hour = "" if step >= 86400 else "%H:%M" if step >= 60 else "%H:%M:%S"
-        return _utc(time_s).strftime(f"{day} {hour}".strip())
-
-
-@dataclass(frozen=True)
-class _Bar:
-    """One tracklet on a timeline: ``x`` and ``width`` in percent of the axis, ``y`` in pixels from the top."""
-
-    person: int
-    x: float
-    width: float
-    y: int
-    label: str
-
-
-@dataclass(frozen=True)
-class _Lane:
-    """One camera of a timeline, as many bars deep as people were seen by it at once; pixels."""
-
-    camera: str
-    height: int
-    bars: tuple[_Bar, ...]
 
 
 @dataclass(frozen=True)
@@ -97,6 +33,9 @@ class _Picture:
     jpeg: str
 
 
+_Side = tuple[Tracklet, _Picture | None]
+
+
 @dataclass(frozen=True)
 class _Person:
     """One row of the page.
@@ -104,18 +43,25 @@ class _Person:
     Attributes:
         crops: (camera, pictures, how many more crops there are) for each camera, in order of first appearance.
         evidence: the links, weakest first, each with two sides: a tracklet, and its picture unless there are too many.
+        rivals: the rivals, likeliest first, each with two sides likewise, pictured where they are likely enough.
     """
 
     identity: Identity
     tracklets: tuple[Tracklet, ...]
     crops: tuple[tuple[str, list[_Picture], int], ...]
-    lanes: tuple[_Lane, ...]
-    evidence: tuple[tuple[Link, list[tuple[Tracklet, _Picture | None]]], ...]
+    lanes: tuple[Lane, ...]
+    evidence: tuple[tuple[Link, list[_Side]], ...]
+    rivals: tuple[tuple[Rival, list[_Side]], ...]
 
     @property
     def cameras(self) -> list[str]:
         """In order of first appearance."""
         return [camera for camera, _, _ in self.crops]
+
+    @property
+    def filmed(self) -> list[Tracklet]:
+        """Those of the tracklets that are not photos."""
+        return [tracklet for tracklet in self.tracklets if not tracklet.photo]
 
     @property
     def seconds(self) -> float:
@@ -149,12 +95,13 @@ def write_report(
         ValueError: an identity names a tracklet that is not given.
         RunError: the file cannot be written.
     """
-    times = [r.start_s for r in recordings] + [s for t in tracklets for s in (t.start_s, t.end_s)] or [0.0]
-    axis = _Axis(min(times), max(max(times), min(times) + 1), absolute)
+    filmed = [t for t in tracklets if not t.photo]  # photos have no place on a time axis
+    times = [r.start_s for r in recordings if not r.photos] + [s for t in filmed for s in (t.start_s, t.end_s)] or [0.0]
+    axis = Axis(min(times), max(max(times), min(times) + 1), absolute)
     by_key = {tracklet.key: tracklet for tracklet in tracklets}
     people = [_person(identity, by_key, axis) for identity in identities]
     people.sort(key=lambda person: (-len(person.cameras), person.identity.id))
-    cameras = list(dict.fromkeys([r.camera for r in recordings] + [t.camera for t in tracklets]))
+    cameras = _cameras(recordings, tracklets)
     text = _template(axis).render(
         title=title,
         recordings=recordings,
@@ -163,28 +110,15 @@ def write_report(
         people=people,
         tracklets_on=Counter(tracklet.key.recording for tracklet in tracklets),
         people_on=Counter(name for one in identities for name in {key.recording for key in one.members}),
-        **_overview(people, cameras, axis),
+        **_overview(people, _cameras([r for r in recordings if not r.photos], filmed), axis),
         axis=axis,
         facts=facts,
         warnings=warnings,
-        gap=_GAP_PX,
-        bar=_BAR_PX,
+        gap=GAP_PX,
+        bar=BAR_PX,
     )
     with whole_file(path) as partial:
         partial.write_bytes(text.encode("utf-8", "replace"))  # a path may hold bytes that are no character
-
-
-def duration(seconds: float, decimals: int = 1) -> str:
-    """Seconds as m:ss.s, or h:mm:ss.s from an hour on.
-
-    >>> duration(75.25), duration(59.96), duration(3725, decimals=0)
-    ('1:15.2', '1:00.0', '1:02:05')
-    """
-    minutes, rest = divmod(round(abs(seconds), decimals), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    sign = "-" if seconds < 0 else ""
-    hours_minutes = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{sign}{hours_minutes}:{rest:0{decimals + 3 if decimals else 2}.{decimals}f}"
 
 
 def sureness(probability: float, decimals: int = 0) -> str:
@@ -199,65 +133,62 @@ def sureness(probability: float, decimals: int = 0) -> str:
     return f"{sign}{bounded:.{decimals}f}%"
 
 
-def _utc(time_s: float) -> datetime:
-    return datetime.fromtimestamp(time_s, UTC)
+def _between(sides: Sequence[_Side]) -> str:
+    """How long two tracklets are apart in time, or together; nothing where one is a photo, which has no clock."""
+    if any(tracklet.photo for tracklet, _ in sides):
+        return ""
+    seconds = seconds_between(sides[0][0], sides[1][0])
+    return f"{duration(seconds)} apart" if seconds > 0 else f"{duration(-seconds)} together"
 
 
-def _overview(people: Sequence[_Person], cameras: Sequence[str], axis: _Axis) -> dict[str, object]:
+def _overview(people: Sequence[_Person], cameras: Sequence[str], axis: Axis) -> dict[str, object]:
     """Everybody on one timeline; where they are too many, those seen by several cameras; else nobody."""
     shown = people if len(people) <= _OVERVIEW_PEOPLE else [person for person in people if len(person.cameras) > 1]
     shown = shown if len(shown) <= _OVERVIEW_PEOPLE else []
     colours = {number: rank for rank, number in enumerate(sorted(person.identity.id for person in shown))}
-    seen = [(person.identity.id, tracklet) for person in shown for tracklet in person.tracklets]
-    return {"colours": colours, "overview": _lanes(axis, cameras, seen) if shown else ()}
+    seen = [(person.identity.id, tracklet) for person in shown for tracklet in person.filmed]
+    return {"colours": colours, "overview": lanes_of(axis, cameras, seen) if shown else ()}
 
 
-def _template(axis: _Axis) -> Template:
+def _cameras(recordings: Sequence[Recording], tracklets: Sequence[Tracklet]) -> list[str]:
+    return list(dict.fromkeys([r.camera for r in recordings] + [t.camera for t in tracklets]))
+
+
+def _template(axis: Axis) -> Template:
     environment = Environment(loader=PackageLoader("tracker"), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters.update(clock=axis.clock, duration=duration, sureness=sureness)
+    environment.filters.update(clock=axis.clock, when=axis.when, duration=duration, sureness=sureness, between=_between)
     return environment.get_template("report.html.j2")
 
 
-def _lanes(axis: _Axis, cameras: Sequence[str], seen: Iterable[tuple[int, Tracklet]]) -> tuple[_Lane, ...]:
-    """One lane per camera; bars that would overlap are put below each other."""
-    lanes: list[_Lane] = []
-    ordered = sorted(seen, key=lambda pair: pair[1].start_s)
-    for camera in cameras:
-        top = sum(lane.height for lane in lanes)
-        ends: list[float] = []  # where the last bar of each row of this lane ends, percent
-        bars = []
-        for person, tracklet in (pair for pair in ordered if pair[1].camera == camera):
-            x = axis.percent(tracklet.start_s)
-            width = max(axis.percent(tracklet.end_s) - x, _MIN_BAR_PERCENT)
-            x = min(x, 100 - width)
-            row = next((row for row, end in enumerate(ends) if end <= x), len(ends))
-            ends[row : row + 1] = [x + width]
-            times = f"{axis.clock(tracklet.start_s)} to {axis.clock(tracklet.end_s)}"
-            bars.append(_Bar(person, x, width, top + row * _BAR_PX, f"{camera}, {times} ({tracklet.key})"))
-        lanes.append(_Lane(camera, max(len(ends), 1) * _BAR_PX + _GAP_PX, tuple(bars)))
-    return tuple(lanes)
-
-
-def _person(identity: Identity, by_key: Mapping[TrackletKey, Tracklet], axis: _Axis) -> _Person:
+def _person(identity: Identity, by_key: Mapping[TrackletKey, Tracklet], axis: Axis) -> _Person:
     absent = [str(key) for key in identity.members if key not in by_key]
     if absent:
         raise ValueError(f"identity {identity.id} names tracklets that were not given: {', '.join(absent)}")
     tracklets = tuple(by_key[key] for key in identity.members)
     album = _Album(identity.id, axis)
     crops = album.best(tracklets)
-    lanes = _lanes(axis, [camera for camera, _, _ in crops], [(identity.id, tracklet) for tracklet in tracklets])
+    filmed = [tracklet for tracklet in tracklets if not tracklet.photo]
+    lanes = lanes_of(axis, _cameras((), filmed), [(identity.id, tracklet) for tracklet in filmed])
     evidence = []
     for rank, link in enumerate(sorted(identity.links, key=lambda link: link.probability)):
-        sides = [by_key[key] for key in (link.left, link.right)]
-        evidence.append((link, [(side, album.cover(side) if rank < _LINKS_PICTURED else None) for side in sides]))
-    return _Person(identity, tracklets, crops, lanes, tuple(evidence))
+        left, right = link.pictures or (None, None)
+        shown = ((by_key[link.left], left), (by_key[link.right], right))
+        evidence.append(
+            (link, [(side, album.cover(side, index) if rank < _LINKS_PICTURED else None) for side, index in shown])
+        )
+    rivals = []
+    for rival in identity.rivals:
+        sides = [by_key[key] for key in (rival.left, rival.right)]
+        pictured = rival.probability >= _RIVALS_PICTURED
+        rivals.append((rival, [(side, album.cover(side) if pictured else None) for side in sides]))
+    return _Person(identity, tracklets, crops, lanes, tuple(evidence), tuple(rivals))
 
 
 class _Album:
     """One person's pictures, each of which the page holds once."""
 
-    def __init__(self, person: int, axis: _Axis) -> None:
+    def __init__(self, person: int, axis: Axis) -> None:
         self._person = person
         self._axis = axis
         self._placed: dict[tuple[TrackletKey, int], str] = {}  # element of each crop that the page has by now
@@ -275,13 +206,15 @@ class _Album:
             chosen[camera].append(self._picture(*found[camera][rank]))
         return tuple((camera, chosen[camera], len(found[camera]) - len(chosen[camera])) for camera in found)
 
-    def cover(self, tracklet: Tracklet) -> _Picture:
-        """A tracklet's best crop."""
-        return self._picture(tracklet, max(tracklet.crops, key=lambda crop: crop.quality))
+    def cover(self, tracklet: Tracklet, index: int | None = None) -> _Picture:
+        """A tracklet's crop of frame ``index``; its best where that is None."""
+        best = max(tracklet.crops, key=lambda crop: crop.quality)
+        return self._picture(tracklet, next((crop for crop in tracklet.crops if crop.index == index), best))
 
     def _picture(self, tracklet: Tracklet, crop: Crop) -> _Picture:
         row = min(int(np.searchsorted(tracklet.index, crop.index)), len(tracklet.index) - 1)
-        alt = f"Person {self._person}, {tracklet.camera}, {self._axis.clock(float(tracklet.time_s[row]))}"
+        moment = tracklet.photo or self._axis.clock(float(tracklet.time_s[row]))
+        alt = f"Person {self._person}, {tracklet.camera}, {moment}"
         known = (tracklet.key, crop.index) in self._placed
         name = self._placed.setdefault((tracklet.key, crop.index), f"crop-{self._person}-{len(self._placed) + 1}")
         return _Picture(name, alt, "" if known else _thumbnail(crop.jpeg))

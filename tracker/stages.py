@@ -66,11 +66,12 @@ class TrackingFacts:
         sampled: looked at.
         lost: frames that could not be decoded.
         tracklets: found.
-        width, height: of the upright picture, pixels.
+        width, height: of the upright picture, pixels; 0 for an album, whose photos differ.
         rate: average frames a second; 0 where unknown.
-        codec: of the video.
+        codec: of the video; "photos" for an album.
         start_s, end_s: times of the first and last frame on the file's own clock.
         seconds: that the work took.
+        damaged: names of an album's photos that could not be decoded.
     """
 
     frames: int
@@ -84,6 +85,7 @@ class TrackingFacts:
     start_s: float
     end_s: float
     seconds: float
+    damaged: tuple[str, ...] = ()
 
 
 class DetectionLog:
@@ -216,7 +218,8 @@ def tracking_facts(path: Path) -> TrackingFacts | None:
         contextlib.suppress(OSError, pa.ArrowException, KeyError, TypeError, ValueError),
         pq.ParquetFile(path, page_checksum_verification=True) as file,
     ):
-        facts = TrackingFacts(**json.loads(file.metadata.metadata[_FACTS]))
+        stored = json.loads(file.metadata.metadata[_FACTS])
+        facts = TrackingFacts(**stored | {"damaged": tuple(stored.get("damaged", ()))})
         rows = sum(len(batch) for batch in file.iter_batches(_ROW_GROUP))
         return facts if rows == facts.tracklets else None
     return None

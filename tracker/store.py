@@ -19,7 +19,7 @@ from tracker.errors import RunError
 from tracker.files import whole_file
 from tracker.manifest import MANIFEST, read_manifest
 from tracker.recordings import safe_name
-from tracker.types import Floats, Identity, Recording, Tracklet, TrackletKey
+from tracker.types import Floats, Identity, Link, Recording, Tracklet, TrackletKey
 
 TABLE = "tracklets"
 CSV_COLUMNS = ("identity", "cameras", "tracklets", "first_s", "last_s", "duration_s", "probability")
@@ -33,9 +33,11 @@ class Sighting:
         identity: its number.
         cameras: that saw it, in order of first sight.
         tracklets: how many.
-        first_s, last_s: beginning and end, seconds (since the epoch where clocks are known).
+        first_s, last_s: beginning and end, seconds (since the epoch where clocks are known); of somebody who is on
+            photos only, the first and last photo's number in its album.
         duration_s: time in view: the total of its tracklets' durations.
         probability: that all its tracklets are one person.
+        photos: names of those that show the person, in order.
     """
 
     identity: int
@@ -45,6 +47,7 @@ class Sighting:
     last_s: float
     duration_s: float
     probability: float
+    photos: tuple[str, ...] = ()
 
 
 def sightings(identities: Sequence[Identity], tracklets: Mapping[TrackletKey, Tracklet]) -> list[Sighting]:
@@ -52,15 +55,17 @@ def sightings(identities: Sequence[Identity], tracklets: Mapping[TrackletKey, Tr
     lines = []
     for identity in identities:
         members = [tracklets[key] for key in identity.members]
+        filmed = [member for member in members if not member.photo] or members
         lines.append(
             Sighting(
                 identity.id,
                 tuple(dict.fromkeys(member.camera for member in members)),
                 len(members),
-                min(member.start_s for member in members),
-                max(member.end_s for member in members),
+                min(member.start_s for member in filmed),
+                max(member.end_s for member in filmed),
                 sum(member.end_s - member.start_s for member in members),
                 identity.probability,
+                tuple(member.photo for member in members if member.photo),
             )
         )
     return lines
@@ -83,7 +88,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def identities_json(identities: Sequence[Identity], tracklets: Mapping[TrackletKey, Tracklet]) -> list[dict[str, Any]]:
-    """What ``identities.json`` holds: members with their times, links with their evidence."""
+    """What ``identities.json`` holds: members with their times, links with their evidence, rivals."""
     content = []
     for identity, line in zip(identities, sightings(identities, tracklets), strict=True):
         members = [tracklets[key] for key in identity.members]
@@ -99,6 +104,7 @@ def identities_json(identities: Sequence[Identity], tracklets: Mapping[TrackletK
                     {
                         "tracklet": str(member.key),
                         "camera": member.camera,
+                        **({"photo": member.photo} if member.photo else {}),
                         "start_s": round(member.start_s, 3),
                         "end_s": round(member.end_s, 3),
                         "first_frame": int(member.index[0]),
@@ -113,14 +119,42 @@ def identities_json(identities: Sequence[Identity], tracklets: Mapping[TrackletK
                     {
                         "tracklets": [str(link.left), str(link.right)],
                         "probability": round(link.probability, 4),
+                        "given": link.given,
                         "average_distance": round(link.distance, 4),
                         "nearest_distance": round(link.nearest, 4),
+                        "crops": _crops_of(link, tracklets),
+                        "between_s": _between_s(tracklets[link.left], tracklets[link.right]),
+                        "usual_s": [round(seconds, 1) for seconds in link.usual_s or ()],
                     }
                     for link in identity.links
+                ],
+                "rivals": [
+                    {
+                        "identity": rival.identity,
+                        "tracklets": [str(rival.left), str(rival.right)],
+                        "probability": round(rival.probability, 4),
+                        "against": rival.against,
+                    }
+                    for rival in identity.rivals
                 ],
             }
         )
     return content
+
+
+def _crops_of(link: Link, tracklets: Mapping[TrackletKey, Tracklet]) -> list[str]:
+    """Paths of the two crops that look most alike, where they are known."""
+    sides = zip((link.left, link.right), link.pictures or (), strict=False)
+    return [crop_name(tracklets[key], index) for key, index in sides]
+
+
+def _between_s(one: Tracklet, other: Tracklet) -> float | None:
+    return None if one.photo or other.photo else round(seconds_between(one, other), 3)
+
+
+def seconds_between(one: Tracklet, other: Tracklet) -> float:
+    """From the end of the earlier to the start of the later; negative by how long they share."""
+    return max(one.start_s, other.start_s) - min(one.end_s, other.end_s)
 
 
 def crop_name(tracklet: Tracklet, index: int) -> str:
@@ -163,6 +197,14 @@ def write_mot(path: Path, tracklets: Sequence[Tracklet], identity: Mapping[Track
                 f"{frames[row]},{ids[row]},{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f},"
                 f"{scores[row]:.4f},-1,-1,-1\n"
             )
+
+
+def write_photo_numbers(path: Path, photos: Sequence[str]) -> None:
+    """Write which file is which frame of an album's MOT lines."""
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("frame", "photo"))
+        writer.writerows(enumerate(photos, 1))
 
 
 def write_table(

@@ -8,8 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracker.album import people, read_photos
 from tracker.associate import REMEMBER_S, TRACKERS, Tracker
 from tracker.detect import Detector
+from tracker.errors import VideoError
 from tracker.progress import Advance
 from tracker.stages import DetectionLog, TrackingFacts, TrackletWriter
 from tracker.tracklets import Collector
@@ -17,6 +19,7 @@ from tracker.types import Detections, Frame, Tracklet
 from tracker.video import VideoReader, read_ahead
 
 AHEAD_BYTES = 200_000_000  # of decoded pictures waiting, at most
+AHEAD_PHOTOS = 2
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class TrackingJob:
 
     Attributes:
         recording: its name.
-        path: the video.
+        path: the video, or an album's folder.
         log: the detections file, extended or made.
         out: the tracklets file, made.
         tracker: a name in ``TRACKERS``.
         fps: frames a second to look at; None for all.
+        photos: names of an album's photos; neither tracker nor fps concerns them.
     """
 
     recording: str
@@ -38,6 +42,7 @@ class TrackingJob:
     out: Path
     tracker: str
     fps: float | None
+    photos: tuple[str, ...] = ()
 
 
 def track_recording(job: TrackingJob, detector: Detector, advance: Advance) -> TrackingFacts:
@@ -54,6 +59,44 @@ def track_recording(job: TrackingJob, detector: Detector, advance: Advance) -> T
         VideoError: the recording cannot be read.
         RunError: the output cannot be written; detections made so far are kept in the log.
     """
+    return _look_through(job, detector, advance) if job.photos else _follow(job, detector, advance)
+
+
+def _look_through(job: TrackingJob, detector: Detector, advance: Advance) -> TrackingFacts:
+    began = time.monotonic()
+    seen: list[int] = []
+    with (
+        DetectionLog(job.log) as log,
+        TrackletWriter(job.out) as writer,
+        contextlib.closing(read_ahead(read_photos(job.path, job.photos), AHEAD_PHOTOS)) as frames,
+    ):
+        for frame in frames:
+            (found,) = detections_of([frame], log, detector)  # one by one: a batch is of one size
+            writer.add(people(frame, found, job.recording, writer.count))
+            seen.append(frame.index)
+            advance(1)
+        if not seen:
+            raise VideoError(f"{job.path}: none of its {len(job.photos)} photos can be decoded; copy them again")
+        unseen = sorted(set(range(1, len(job.photos) + 1)) - set(seen))
+        facts = TrackingFacts(
+            frames=len(seen),
+            sampled=len(seen),
+            lost=len(unseen),
+            tracklets=writer.count,
+            width=0,
+            height=0,
+            rate=0.0,
+            codec="photos",
+            start_s=float(seen[0]),
+            end_s=float(seen[-1]),
+            seconds=round(time.monotonic() - began, 3),
+            damaged=tuple(job.photos[number - 1] for number in unseen),
+        )
+        writer.finish(facts)
+    return facts
+
+
+def _follow(job: TrackingJob, detector: Detector, advance: Advance) -> TrackingFacts:
     began = time.monotonic()
     first = last = None
     sampled = 0
@@ -70,7 +113,7 @@ def track_recording(job: TrackingJob, detector: Detector, advance: Advance) -> T
         with contextlib.closing(read_ahead(iter(video), ahead)) as frames:
             before: Future[list[Tracklet]] | None = None
             for batch in batches(frames, detector.batch):
-                detections = _detections(batch, log, detector)
+                detections = detections_of(batch, log, detector)
                 if before is not None:
                     writer.add(before.result())
                 before = pool.submit(follower.follow, batch, detections)
@@ -119,7 +162,7 @@ def batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _detections(batch: list[Frame], log: DetectionLog, detector: Detector) -> list[Detections]:
+def detections_of(batch: list[Frame], log: DetectionLog, detector: Detector) -> list[Detections]:
     """Each frame's detections: from the log where an earlier run made them, else from the detector."""
     found = {frame.index: log.get(frame.index) for frame in batch}
     new = [frame for frame in batch if found[frame.index] is None]

@@ -33,14 +33,15 @@ class TrackletKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """One video file of one camera.
+    """One video file of one camera, or an album: a folder of photos.
 
     Attributes:
         name: unique in a run; names files and tracklets.
         camera: what it was filmed with; several recordings may share a camera.
-        path: the file.
-        content: SHA-256 of the file, hexadecimal.
+        path: the file or folder.
+        content: SHA-256 of the file, or of the album's names and contents, hexadecimal.
         start_s: added to the file's own time line; seconds since the epoch where the clock is known.
+        photos: of an album: names of its files, photo number 1 first; empty for video.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recording:
     path: Path
     content: str
     start_s: float = 0.0
+    photos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Tracklet:
         xyxy: (t, 4) float32 boxes in pixels.
         score: (t,) float32 detection confidences.
         crops: pictures, in order of time; at least one.
+        photo: name of the photo that it is in; empty for video.
     """
 
     key: TrackletKey
@@ -132,6 +135,7 @@ class Tracklet:
     xyxy: Floats
     score: Floats
     crops: tuple[Crop, ...]
+    photo: str = ""
 
     def __post_init__(self) -> None:
         length = len(self.index)
@@ -144,8 +148,11 @@ class Tracklet:
 
     def best(self, count: int) -> "Tracklet":
         """The same with its ``count`` best crops alone, in order of time."""
-        chosen = sorted(self.crops, key=lambda crop: -crop.quality)[:count]
-        return replace(self, crops=tuple(sorted(chosen, key=lambda crop: crop.index)))
+        return replace(self, crops=tuple(self.crops[row] for row in self.best_rows(count)))
+
+    def best_rows(self, count: int) -> list[int]:
+        """Which of its crops those are."""
+        return sorted(sorted(range(len(self.crops)), key=lambda row: -self.crops[row].quality)[:count])
 
     @property
     def start_s(self) -> float:
@@ -201,8 +208,11 @@ class Link:
         left, right: a member of each group, the pair nearest to each other.
         distance: average cosine distance between the groups, 0..2, at which they merged; vectors centred on cameras.
         nearest: cosine distance of the pair ``left``, ``right``.
-        probability: that the groups are one person, 0..1, among as many as there were left; see ``tracker.linking``.
+        probability: that the groups are one person, 0..1, among as many as there seemed to be; see ``tracker.linking``.
         given: it was known beforehand: the user said so, or an earlier linking is kept.
+        usual_s: how long all but the quickest and slowest twentieth take from the earlier one's camera to the later
+            one's, by this run's sure links; None where those are too few.
+        pictures: frame numbers of a crop of either, the pair that looks most alike; None where nobody has looked.
     """
 
     left: TrackletKey
@@ -211,6 +221,26 @@ class Link:
     nearest: float
     probability: float
     given: bool = False
+    usual_s: tuple[float, float] | None = None
+    pictures: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another identity that might be the same person, and was not joined.
+
+    Attributes:
+        identity: its number.
+        probability: that both are one person by their looks alone, among as many as there are, 0..1.
+        left, right: a tracklet of each, the pair that looks most alike.
+        against: what speaks against besides, in words; "" where looks alone did not suffice.
+    """
+
+    identity: int
+    probability: float
+    left: TrackletKey
+    right: TrackletKey
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,11 +251,13 @@ class Identity:
         id: from 1, in order of first appearance.
         members: tracklets in order of time.
         links: the merges that joined them, in order; one fewer than members.
+        rivals: who else it might be, likeliest first.
     """
 
     id: int
     members: tuple[TrackletKey, ...]
     links: tuple[Link, ...]
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def probability(self) -> float:

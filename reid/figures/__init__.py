@@ -8,6 +8,7 @@
     comparison.py   losses side by side
     models.py       embedders side by side: how good, how fast, how large
     reliability.py  whether calibrated probabilities come true
+    site.py         a calibration refitted to a site
     style.py        the one look they share
 
 An OSError of the disk passes through.
@@ -19,6 +20,7 @@ from reid.figures.distances import distance_histograms
 from reid.figures.models import ModelPoint, model_chart
 from reid.figures.ranked import Match, RankedList, ranked_lists
 from reid.figures.reliability import reliability_diagram
+from reid.figures.site import site_curve
 
 __all__ = [
     "LossRow",
@@ -31,5 +33,6 @@ __all__ = [
     "model_chart",
     "ranked_lists",
     "reliability_diagram",
+    "site_curve",
     "training_curves",
 ]

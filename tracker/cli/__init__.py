@@ -15,6 +15,8 @@ from reid.errors import ReidTrackError
 # name -> (module, what it does); the help page needs no more
 COMMANDS = {
     "run": ("tracker.cli.run", "Who is on these recordings, and who is the same person from camera to camera."),
+    "link": ("tracker.cli.link", "Link a finished run again: afresh, or with what you know to be wrong put right."),
+    "calibrate": ("tracker.cli.calibrate", "Fit probabilities to the site of a finished run, without labels."),
     "demo": ("tracker.cli.demo", "Make two short clips with known people, run the main job on them, compare."),
     "doctor": ("tracker.cli.doctor", "What this machine would use, and what to install to go faster."),
     "models": ("tracker.cli.models", "The shipped embedders: size, speed here, training data, scores."),

@@ -9,6 +9,8 @@ import click
 
 from reid.errors import BadInputError
 from tracker.cli import ManyValues
+from tracker.cli.bench_linking import linking
+from tracker.cli.bench_trackers import trackers
 from tracker.cli.learn import FOLDER, parse_data, parse_schedule, parse_weights
 from tracker.cli.show import table
 from tracker.progress import Progress
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 @click.group()
 def bench() -> None:
     """Measure, side by side, in one run."""
+
+
+bench.add_command(trackers)
+
+
+bench.add_command(linking)
 
 
 @bench.command(cls=ManyValues)
@@ -189,7 +197,7 @@ def models(
     With --out, the same command continues after an interruption.
 
     \b
-    reidtrack bench models mobilenet_v2 osnet=osnet_x0_25.onnx,like=torchreid --data market1501=Market-1501-v15.09.15
+    reidtrack bench models standard osnet=osnet_x0_25.onnx,like=torchreid --data market1501=Market-1501-v15.09.15
     """
     from reid.bench.models import bench_models, open_models
     from reid.embed import EMBEDDERS

@@ -30,7 +30,7 @@ def models(name: str | None, no_speed: bool, as_json: bool) -> int:
 
     \b
     reidtrack models
-    reidtrack models mobilenet_v2
+    reidtrack models standard
     """
     from reid.bench.speed import measure_speed
     from reid.embed import EMBEDDERS, Embedder

@@ -12,7 +12,8 @@ from tracker.linking.agglomeration import MIN_PROBABILITY
 
 
 @click.command(cls=ManyValues)
-@click.option("--videos", multiple=True, required=True, metavar="PATH...", help="Files, folders or patterns.")
+@click.option("--videos", multiple=True, metavar="PATH...", help="Files, folders or patterns.")
+@click.option("--images", multiple=True, metavar="FOLDER...", help="Folders of photos, each an album.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="reidtrack-out", show_default=True, help="Run directory."
 )
@@ -29,7 +30,10 @@ from tracker.linking.agglomeration import MIN_PROBABILITY
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 @click.option("--fps", default="native", show_default=True, help="Frames a second to look at: native, or a number.")
 @click.option(
-    "--cameras", multiple=True, metavar="NAME...", help="Camera names, one per recording. [default: file names]"
+    "--cameras",
+    multiple=True,
+    metavar="NAME...",
+    help="Camera names, one per recording, videos first. [default: file names]",
 )
 @click.option(
     "--start-times",
@@ -37,15 +41,27 @@ from tracker.linking.agglomeration import MIN_PROBABILITY
     metavar="TIME...",
     help="When each recording starts: clock times (2026-03-01T22:15:00, UTC unless it says otherwise) or seconds.",
 )
-@click.option("--render", is_flag=True, help="Also write a video per camera with boxes and identities.")
+@click.option("--render", is_flag=True, help="Also write videos and photos with boxes and identities.")
 @click.option(
     "--min-probability",
     default=MIN_PROBABILITY,
     show_default=True,
     help="Link tracklets that are one person at least this probably, 0 to 1; lower joins more.",
 )
+@click.option(
+    "--disjoint",
+    multiple=True,
+    metavar="CAMERA...",
+    help="Cameras that see no place in common: nobody is in two of them at one moment. all: no two see one.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="JSON file that says where pictures of cameras that see one place are on its ground.",
+)
 def run(
     videos: tuple[str, ...],
+    images: tuple[str, ...],
     out: Path,
     detector: str,
     tracker: str,
@@ -56,26 +72,34 @@ def run(
     start_times: tuple[str, ...],
     render: bool,
     min_probability: float,
+    disjoint: tuple[str, ...],
+    calibration: Path | None,
 ) -> int:
     """Who is on these recordings, and who is the same person from camera to camera.
 
     \b
     reidtrack run --videos cam1.mp4 cam2.mp4
     reidtrack run --videos recordings/ --fps 5 --out monday --render
+    reidtrack run --images album/
 
     Prints a table of identities; the run directory holds the report (report.html), tracks, crops and tables. The same
-    command continues after an interruption; naming more recordings later adds them.
+    command continues after an interruption; naming more recordings later adds them. What is wrong in the result is put
+    right by `reidtrack link`.
     """
     from tracker.cli.show import identity_table
+    from tracker.linking.homography import read_homographies
     from tracker.options import RunOptions
     from tracker.pipeline import run as run_pipeline
     from tracker.progress import Progress
-    from tracker.recordings import expand, parse_starts
+    from tracker.recordings import albums, expand, parse_starts
 
-    paths = expand(videos)
-    starts, absolute = parse_starts(start_times, len(paths))
+    if not videos and not images:
+        raise click.UsageError("nothing to look at; give --videos, --images or both")
+    paths, folders = expand(videos), albums(images)
+    starts, absolute = parse_starts(start_times, len(paths) + len(folders))
     options = RunOptions(
         videos=tuple(paths),
+        images=tuple(folders),
         out=out,
         detector=detector,
         tracker=tracker,
@@ -87,6 +111,8 @@ def run(
         absolute=absolute,
         render=render,
         min_probability=min_probability,
+        disjoint=disjoint,
+        calibration=read_homographies(calibration) if calibration else {},
     )
     progress = Progress()
     result = run_pipeline(options, progress)
@@ -94,7 +120,8 @@ def run(
     for warning in result.warnings:
         progress.note(f"warning: {warning}")
     if result.failed:
-        progress.note(f"error: {len(result.failed)} of {len(paths)} recordings could not be read; the others are done")
+        what = "some recordings or photos" if folders else f"{len(result.failed)} of {len(paths)} recordings"
+        progress.note(f"error: {what} could not be read; the others are done")
     progress.note(f"report: {out / 'report.html'}")
     return 1 if result.failed else 0
 

@@ -28,9 +28,7 @@ def identity_table(lines: Sequence[Sighting], *, absolute: bool) -> str:
             str(line.identity),
             ", ".join(line.cameras),
             str(line.tracklets),
-            moment(line.first_s, absolute=absolute),
-            moment(line.last_s, absolute=absolute),
-            f"{line.duration_s:.1f} s",
+            *_when(line, absolute=absolute),
             f"{line.probability:.2f}" if line.tracklets > 1 else "-",
         ]
         for line in lines
@@ -38,6 +36,15 @@ def identity_table(lines: Sequence[Sighting], *, absolute: bool) -> str:
     several = sum(len(line.cameras) > 1 for line in lines)
     summary = f"{len(lines)} identities, {several} of them seen by several cameras"
     return table(["identity", "cameras", "tracklets", "first", "last", "in view", "sure"], rows) + f"\n{summary}"
+
+
+def _when(line: Sighting, *, absolute: bool) -> tuple[str, str, str]:
+    """First, last and in view: times for who is on video, photos for others."""
+    count = f"{len(line.photos)} photo{'s' if len(line.photos) > 1 else ''}"
+    if line.photos and len(line.photos) == line.tracklets:
+        return line.photos[0], line.photos[-1], count
+    view = f"{line.duration_s:.1f} s" + (f", {count}" if line.photos else "")
+    return moment(line.first_s, absolute=absolute), moment(line.last_s, absolute=absolute), view
 
 
 def moment(seconds: float, *, absolute: bool) -> str:

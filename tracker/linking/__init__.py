@@ -2,7 +2,9 @@
 
 - ``evidence``: what resemblance says of two groups of tracklets, as log-likelihood ratios.
 - ``gates``: what speaks against, whatever they look like: two people at one moment in one camera, a user's correction.
+- ``ground``: what places on the ground say, where overlapping cameras are calibrated.
 - ``agglomeration``: joins the groups with the most evidence, while that outweighs the prior odds against it.
+- ``transit``: how soon people get from camera to camera, learned from a first linking, and a gate for the second.
 
 ``link`` puts them together and says why each join was made.
 """
@@ -17,6 +19,10 @@ from reid.calibration import Curve
 from tracker.linking.agglomeration import MIN_PROBABILITY, Group, Merge, agglomerate
 from tracker.linking.evidence import Appearance, reliability
 from tracker.linking.gates import LOOSE, kept_apart, never_at_once
+from tracker.linking.ground import Ground
+from tracker.linking.homography import Homographies
+from tracker.linking.rivals import rivals_of
+from tracker.linking.transit import Transits, learn, too_soon, usual
 from tracker.types import Floats, Identity, Link, Tracklet, TrackletKey
 
 Pair = tuple[TrackletKey, TrackletKey]
@@ -34,6 +40,7 @@ class Known:
         settled: those of the earlier numbers whose tracklets stay together and are joined only by new ones.
         loose: those whose tracklets may join only each other.
         disjoint: groups of cameras no two of which see a place in common, so that nobody is in two at once.
+        ground: homographies from picture to ground, by camera, of cameras that see one place; see ``ground``.
     """
 
     same: Sequence[Pair] = ()
@@ -42,6 +49,7 @@ class Known:
     settled: Collection[int] = ()
     loose: Collection[int] = ()
     disjoint: Sequence[Collection[str]] = ()
+    ground: Homographies = field(default_factory=dict)
 
 
 NOTHING = Known()
@@ -71,16 +79,32 @@ def link(
     appearance = Appearance.of(vectors, reliability([tracklet.quality for tracklet in ordered]), curve)
     same, different = _rows(known.same, keys), _rows(known.different, keys)
     labels = [_label(known.before.get(key), known) for key in keys]
-    gates = [never_at_once(ordered, known.disjoint), kept_apart(different, labels)]
-    groups = agglomerate(appearance, gates, [*same, *_settled(appearance, labels)], min_probability)
+    gates = {
+        "both were seen at one moment": never_at_once(ordered, known.disjoint),
+        "they are known to be two people": kept_apart(different),
+        "an earlier linking is kept": kept_apart((), labels),
+    }
+    joined = [*same, *_settled(appearance, labels)]
+    ground = Ground(ordered, known.ground)
+    gates["their places on the ground differ"] = ground.gate
+    met = ground.meetings(appearance, list(gates.values()), joined, min_probability)
+    joined += met
+    groups = agglomerate(appearance, list(gates.values()), joined, min_probability)
+    if transits := learn(ordered, groups):
+        gates["nobody gets from camera to camera so soon"] = too_soon(ordered, transits)
+        groups = agglomerate(appearance, list(gates.values()), joined, min_probability)
+    ground.weigh(groups, met)
+    numbers = _numbers(groups, keys, known.before)
+    others = rivals_of(appearance, groups, numbers, keys, gates)
     certain = [(keys[a], keys[b]) for a, b in same]
     identities = [
         Identity(
             number,
             tuple(keys[row] for row in group.members),
-            tuple(_explained(merge, keys, vectors, certain) for merge in group.merges),
+            tuple(_explained(merge, ordered, vectors, certain, transits) for merge in group.merges),
+            rivals,
         )
-        for number, group in zip(_numbers(groups, keys, known.before), groups, strict=True)
+        for number, group, rivals in zip(numbers, groups, others, strict=True)
     ]
     return sorted(identities, key=lambda identity: identity.id)
 
@@ -124,16 +148,22 @@ def _numbers(groups: Sequence[Group], keys: Sequence[TrackletKey], before: Mappi
     return [numbers[place] for place in range(len(groups))]
 
 
-def _explained(merge: Merge, keys: Sequence[TrackletKey], vectors: Floats, certain: Collection[Pair]) -> Link:
+def _explained(
+    merge: Merge, tracklets: Sequence[Tracklet], vectors: Floats, certain: Collection[Pair], transits: Transits
+) -> Link:
     apart = np.clip(1 - vectors[merge.left] @ vectors[merge.right].T, 0, 2)  # rounding reaches beyond
     a, b = np.unravel_index(int(apart.argmin()), apart.shape)
-    left, right = {keys[row] for row in merge.left}, {keys[row] for row in merge.right}
+    pair = tracklets[merge.left[a]], tracklets[merge.right[b]]
+    first, second = sorted(pair, key=lambda tracklet: tracklet.start_s)
+    took = usual(transits, first.camera, second.camera)
+    left, right = ({tracklets[row].key for row in rows} for rows in (merge.left, merge.right))
     told = any((x in left and y in right) or (y in left and x in right) for x, y in certain)
     return Link(
-        keys[merge.left[a]],
-        keys[merge.right[b]],
+        pair[0].key,
+        pair[1].key,
         float(apart.mean()),
         float(apart[a, b]),
         1.0 if told else merge.probability,
         given=merge.given,
+        usual_s=(took.p5, took.p95) if took else None,
     )

@@ -6,6 +6,7 @@ bilinear in what is known of either side, that mean is the evidence between the 
 is ever held. (Agglomeration of likelihood ratios, as in speaker diarisation: Sell and Garcia-Romero, SLT 2014.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -57,6 +58,17 @@ class Appearance:
         """A part of the groups, their own copy."""
         return replace(self, mean=self.mean[rows], share=self.share[rows], weight=self.weight[rows])
 
+    def of_groups(self, groups: Sequence[Sequence[int]]) -> Self:
+        """Every group of rows made one."""
+        weight = np.array([self.weight[rows].sum() for rows in groups], np.float32)
+        parts = [self.weight[rows] / whole for rows, whole in zip(groups, weight, strict=True)]
+        mean = [part @ self.mean[rows] for part, rows in zip(parts, groups, strict=True)]
+        share = [part @ self.share[rows] for part, rows in zip(parts, groups, strict=True)]
+        shape = (len(groups), self.mean.shape[1])
+        return replace(
+            self, mean=np.array(mean, np.float32).reshape(shape), share=np.array(share, np.float32), weight=weight
+        )
+
     def __len__(self) -> int:
         return len(self.mean)
 
@@ -82,10 +94,11 @@ class Appearance:
         for start in range(0, count, _BLOCK):
             stop = min(start + _BLOCK, count)
             found = (known[start:stop] * scale) @ known[start:].T
-            found[np.tri(*found.shape, dtype=np.bool_)] = -np.inf  # itself, and pairs met from the other side
+            found[:, : stop - start][np.tri(stop - start, dtype=np.bool_)] = -np.inf  # itself, and pairs met already
+            enough = found >= max(least, float(np.finfo(np.float32).min))
             if count > MOST_NEIGHBOURS:
-                _keep_strongest(found, least)
-            rows, columns = np.nonzero(found >= least) if least > -np.inf else np.nonzero(found > -np.inf)
+                _keep_strongest(found, enough)
+            rows, columns = np.nonzero(enough)
             lefts.append((rows + start).astype(np.int32))
             rights.append((columns + start).astype(np.int32))
         left, right = np.concatenate(lefts), np.concatenate(rights)
@@ -94,8 +107,8 @@ class Appearance:
         return np.split(others[order], np.cumsum(np.bincount(ends, minlength=count))[:-1]) if count else []
 
 
-def _keep_strongest(found: Floats, least: float) -> None:
-    """Drop from rows with more than ``MOST_NEIGHBOURS`` pairs those beyond, in place."""
-    for row in np.flatnonzero((found >= least).sum(1) > MOST_NEIGHBOURS):
+def _keep_strongest(found: Floats, enough: npt.NDArray[np.bool_]) -> None:
+    """Of rows with more than ``MOST_NEIGHBOURS`` pairs leave the strongest, in ``enough``, in place."""
+    for row in np.flatnonzero(enough.sum(1) > MOST_NEIGHBOURS):
         weaker = np.argpartition(-found[row], MOST_NEIGHBOURS)[MOST_NEIGHBOURS:]
-        found[row, weaker] = -np.inf
+        enough[row, weaker] = False

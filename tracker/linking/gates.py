@@ -21,6 +21,8 @@ LOOSE = -1  # label of tracklets that may only join each other
 def never_at_once(tracklets: Sequence[Tracklet], disjoint: Iterable[Iterable[str]] = ()) -> Gate:
     """Nobody is twice in one camera at one moment, nor in two cameras that see no place in common.
 
+    Photos have no clock: they share a moment with what is in the same photo, and with nothing else.
+
     Args:
         tracklets: n, of which groups name the rows.
         disjoint: groups of cameras no two of which see a place in common.
@@ -28,6 +30,7 @@ def never_at_once(tracklets: Sequence[Tracklet], disjoint: Iterable[Iterable[str
     start = np.array([tracklet.start_s for tracklet in tracklets])
     end = np.array([tracklet.end_s for tracklet in tracklets])
     names, camera = np.unique([tracklet.camera for tracklet in tracklets], return_inverse=True)
+    _, clock = np.unique([one.key.recording if one.photo else "" for one in tracklets], return_inverse=True)
     exclusive = np.eye(len(names), dtype=np.bool_)
     for group in disjoint:
         within = np.isin(names, list(group))
@@ -36,18 +39,18 @@ def never_at_once(tracklets: Sequence[Tracklet], disjoint: Iterable[Iterable[str
     def gate(left: Sequence[int], right: Sequence[int]) -> float:
         a, b = np.asarray(left)[:, None], np.asarray(right)[None, :]
         together = (start[a] <= end[b]) & (start[b] <= end[a]) & exclusive[camera[a], camera[b]]
-        return FORBIDDEN if together.any() else 0.0
+        return FORBIDDEN if (together & (clock[a] == clock[b])).any() else 0.0
 
     return gate
 
 
-def kept_apart(pairs: Iterable[tuple[int, int]], labels: Sequence[int]) -> Gate:
+def kept_apart(pairs: Iterable[tuple[int, int]], labels: Sequence[int] = ()) -> Gate:
     """Pairs that are two people, and groups that are settled.
 
     Args:
         pairs: of rows.
-        labels: (n,) of rows: 0 joins whatever it likes, ``LOOSE`` only its like, and of two different positive numbers
-            neither joins the other.
+        labels: (n,) of rows, or none: 0 joins whatever it likes, ``LOOSE`` only its like, and of two different
+            positive numbers neither joins the other.
     """
     others: dict[int, set[int]] = defaultdict(set)
     for a, b in pairs:

@@ -1,0 +1,1 @@
+"""Measurements of the application, side by side (``reidtrack bench``)."""

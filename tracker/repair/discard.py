@@ -1,0 +1,95 @@
+"""Discarding: tracklets that show nobody, or somebody a second time.
+
+- **twins** ride on the boxes of a longer tracklet for as long as they last and look like it: an upper body within a
+  person's own box. Two people who walk together do not look alike, or do not stay within each other's boxes.
+- **still** things never move, from the recording's beginning to its end, and their pictures never change: posters,
+  dummies, reflections. People who sit move their heads and arms, and come and go.
+- **noise** is a few boxes that no detector was sure of.
+
+Whoever may be a person stays: what is lost here nothing brings back.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reid.calibration import Curve
+from tracker.linking.evidence import reliability
+from tracker.repair.join import within
+from tracker.repair.vectors import centred_pooled, expect_same, keep, looks, sure
+from tracker.types import Embeddings, Floats, Tracklet
+
+INSIDE = 0.8  # of the smaller box, in the frames of a twin
+ALWAYS = 0.9  # of a twin's frames
+
+STILL_S = 30.0  # shorter than this nobody can be told from a poster
+PRESENT = 0.9  # of the time between the recording's first box and its last
+MOVES = 0.04  # heights between the places of a box's upper corners, 5 % of the frames at either end left out
+UNCHANGED = 0.9  # cosine of the pictures of a thing
+
+NOISE_S = 1.0
+SURE = 0.5  # score of the best box, from which on it is somebody
+
+
+def discard_twins(
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve
+) -> tuple[list[Tracklet], Embeddings]:
+    """Drop tracklets on people who have a longer one there, as the module says.
+
+    Args:
+        tracklets: n, all that the recording has.
+        embeddings: theirs.
+        curve: of the embedder's tracklets.
+    """
+    expect_same(tracklets, embeddings)
+    if not tracklets:
+        return [], embeddings
+    vectors = centred_pooled(tracklets, embeddings)
+    share = reliability([tracklet.quality for tracklet in tracklets])
+    order = sorted(range(len(tracklets)), key=lambda row: (-len(tracklets[row].index), tracklets[row].key))
+    start = np.array([tracklet.start_s for tracklet in tracklets])
+    end = np.array([tracklet.end_s for tracklet in tracklets])
+    kept: list[int] = []
+    for row in order:
+        around = [k for k in kept if start[k] <= end[row] and start[row] <= end[k]]
+        rides = [k for k in around if _rides(tracklets[row], tracklets[k])]
+        if not (looks(vectors[rides] @ vectors[row], share[rides] * share[row], curve) > sure()).any():
+            kept.append(row)
+    return keep(tracklets, embeddings, sorted(kept))
+
+
+def _rides(twin: Tracklet, other: Tracklet) -> bool:
+    _, a, b = np.intersect1d(twin.index, other.index, return_indices=True)
+    inside = within(twin.xyxy[a], other.xyxy[b]) >= INSIDE
+    return bool(inside.sum() >= ALWAYS * len(twin.index))
+
+
+def discard_still(
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve
+) -> tuple[list[Tracklet], Embeddings]:
+    """Drop things that are no people, as the module says; arguments as for ``discard_twins``."""
+    expect_same(tracklets, embeddings)
+    first = min((tracklet.start_s for tracklet in tracklets), default=0.0)
+    last = max((tracklet.end_s for tracklet in tracklets), default=0.0)
+    least = max(STILL_S, PRESENT * (last - first))
+    each = embeddings.each()
+    rows = range(len(tracklets))
+    return keep(tracklets, embeddings, (row for row in rows if not _still(tracklets[row], each[row], least)))
+
+
+def _still(tracklet: Tracklet, vectors: Floats, least_s: float) -> bool:
+    if tracklet.end_s - tracklet.start_s < least_s:
+        return False
+    low, high = np.percentile(tracklet.xyxy[:, :3], (5, 95), axis=0)  # lower edges go where something is in front
+    height = float(np.median(tracklet.xyxy[:, 3] - tracklet.xyxy[:, 1]))
+    alike = float((vectors @ vectors.T).min())
+    return float((high - low).max()) < MOVES * height and alike > UNCHANGED
+
+
+def discard_noise(
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve
+) -> tuple[list[Tracklet], Embeddings]:
+    """Drop short tracklets that no box of is sure, as the module says; arguments as for ``discard_twins``."""
+    expect_same(tracklets, embeddings)
+    noise = [one.end_s - one.start_s < NOISE_S and one.score.max() < SURE for one in tracklets]
+    return keep(tracklets, embeddings, (row for row, drop in enumerate(noise) if not drop))
