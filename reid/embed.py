@@ -25,9 +25,7 @@ FORMAT = "2"
 _PREFIX = "reidtrack."
 _KEYS = ("format", "backbone", "size", "training_data", "licence", "parameters", "weights_sha256", "scores")
 
-EMBEDDERS: dict[str, Path] = {
-    "standard": Path(__file__).parent / "weights" / "standard.onnx",
-}
+EMBEDDERS: dict[str, Path] = {name: Path(__file__).parent / "weights" / f"{name}.onnx" for name in ("standard", "edge")}
 DEFAULT_EMBEDDER = "standard"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.clips import empty_room, silence
 from tests.helpers import colour_embedder
+from tracker import pipeline
 from tracker.cli import main
 from tracker.video import VideoReader
 
@@ -78,6 +79,22 @@ def test_a_file_cut_off_half_way_yields_what_it_holds(desk, capsys):
     assert 0 < frames < 60
     assert run("--videos", "cut.mp4") == 0
     assert f"{60 - frames} of 60 frames are lost" in capsys.readouterr().err
+
+
+def test_a_recording_that_grows_while_it_is_worked_on_is_another_afterwards(desk, monkeypatch, capsys):
+    path = empty_room(desk / "cam.mp4", frames=4)
+    track = pipeline._track
+
+    def growing(*args):
+        done = track(*args)
+        path.write_bytes(path.read_bytes() + b"more")
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_track", growing)
+        assert run("--videos", "cam.mp4") == 0
+    assert run("--videos", "cam.mp4") == 2
+    assert "holds another run" in error_line(capsys)
 
 
 def test_a_video_without_people(desk, capsys):

@@ -13,10 +13,10 @@ from reid.datasets import load_dataset
 from reid.errors import DataError
 from tests.helpers import CARD, COLOURS, colour_embedder, write_image
 from tracker.bench import linking as module
-from tracker.bench.agreement import PairScores, idf1, pair_scores
 from tracker.bench.linking import METHODS, bench_people, bench_size, drawn_curve
 from tracker.bench.worlds import PACE, drawn_vectors, drawn_world, pictured_world, walks
 from tracker.cli import main
+from tracker.scoring.agreement import PairScores, idf1, pair_scores
 
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 

@@ -125,6 +125,18 @@ def test_a_folders_pictures_and_a_video_have_frames_from_one_at_their_rate(folde
         assert (clip.rate, clip.length, len(clip.truth.people)) == (10, FRAMES, 2 * FRAMES)
 
 
+def test_pictures_come_in_the_order_of_their_numbers(folder):
+    for path in (folder / "img1").iterdir():
+        path.rename(path.with_name(f"{int(path.stem)}.png"))
+    for frame in open_clip(str(folder)).frames():
+        np.testing.assert_array_equal(frame.image, picture(frame.index))
+
+
+def test_a_rate_that_is_given_for_a_video_sets_its_times(video):
+    clip = open_clip(f"{video},rate=5")
+    assert [frame.time_s for frame in clip.frames()] == [(number - 1) / 5 for number in range(1, FRAMES + 1)]
+
+
 def test_a_folder_tells_its_rate(folder):
     assert open_clip(str(folder)).rate == 25
     (folder / "seqinfo.ini").write_text("[Sequence]\nframeRate=14\nseqLength=24\n")

@@ -1,33 +1,21 @@
-import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+"""Found identities beside known people, frame by frame."""
 
-from reid.errors import DataError
-from tracker.compare import compare, iou, read_mot
-
-edge = st.integers(0, 8)
-boxes = st.lists(st.tuples(edge, edge, edge, edge), max_size=5).map(
-    lambda rows: np.array([(x, y, x + w, y + h) for x, y, w, h in rows], np.float32).reshape(-1, 4)
-)
+from tracker.compare import compare as compare_boxes
+from tracker.scoring.boxes import Boxes
 
 
-def pixels(box):
-    x1, y1, x2, y2 = box.astype(int)
-    return {(x, y) for x in range(x1, x2) for y in range(y1, y2)}
+def compare(truth, found):
+    """``compare`` of {camera: {frame: [(id, box)]}}."""
+    return compare_boxes(*({camera: as_boxes(frames) for camera, frames in side.items()} for side in (truth, found)))
 
 
-@given(boxes, boxes)
-def test_iou_counts_pixels(a, b):
-    found = iou(a, b)
-    assert found.shape == (len(a), len(b))
-    for i, j in np.ndindex(found.shape):
-        both, either = pixels(a[i]) & pixels(b[j]), pixels(a[i]) | pixels(b[j])
-        assert found[i, j] == pytest.approx(len(both) / len(either) if either else 0)
+def as_boxes(frames):
+    rows = [(frame, number, corners) for frame, people in frames.items() for number, corners in people]
+    return Boxes.sorted(*zip(*rows, strict=True)) if rows else Boxes.empty()
 
 
 def box(left, top=0, width=10, height=20):
-    return np.array([left, top, left + width, top + height], np.float32)
+    return left, top, left + width, top + height
 
 
 def shown(*people):
@@ -101,18 +89,3 @@ def test_as_many_as_can_be_are_matched():
 def test_people_are_listed_by_number():
     known = {1: [(9, box(0)), (2, box(50)), (5, box(100))]}
     assert [person.truth for person in compare({"a": known}, {})] == [2, 5, 9]
-
-
-def test_read_mot(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("1,4,10.5,20,30,40,0.9,-1,-1,-1\n1,5,0,0,1,1,1,-1,-1,-1\n12,4,0,0,2,3\n")
-    read = read_mot(path)
-    assert {frame: [number for number, _ in people] for frame, people in read.items()} == {1: [4, 5], 12: [4]}
-    assert read[1][0][1].tolist() == [10.5, 20, 40.5, 60]
-
-
-@pytest.mark.parametrize("line", ["1,2,3", "", "a,b,c,d,e,f"])
-def test_a_line_that_is_no_box(tmp_path, line):
-    (tmp_path / "a.txt").write_text(f"1,4,0,0,1,1\n{line}\n1,4,0,0,1,1\n")
-    with pytest.raises(DataError, match=r"a\.txt: line 2 is not frame,id,left"):
-        read_mot(tmp_path / "a.txt")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from reid.errors import ModelError
+from reid.evaluation.search import overlap
 from tests.clips import photograph
 from tracker import detect
-from tracker.compare import iou
 from tracker.detect import DEFAULT_SHA256, YoloDetector, default_weights, detector_id, find_weights
 from tracker.files import sha256
 from tracker.types import Detections
@@ -36,8 +36,7 @@ def test_onnx_twin_agrees_with_the_pt():
         (a,), (b,) = twin([picture]), original([picture])
         strong_a, strong_b = a.score > 0.3, b.score > 0.3
         assert strong_a.sum() == strong_b.sum() >= 3
-        overlap = iou(a.xyxy[strong_a], b.xyxy[strong_b])
-        match = overlap.argmax(1)
+        match = overlap(a.xyxy[strong_a], b.xyxy[strong_b]).argmax(1)
         assert sorted(match) == list(range(len(match)))
         assert np.abs(a.xyxy[strong_a] - b.xyxy[strong_b][match]).max() < 2
         assert np.abs(a.score[strong_a] - b.score[strong_b][match]).max() < 0.01

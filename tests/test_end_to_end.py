@@ -14,8 +14,9 @@ from tests.clips import cut
 from tests.helpers import colour_embedder
 from tracker import outputs, track
 from tracker.cli import main
-from tracker.compare import compare, read_mot
+from tracker.compare import compare
 from tracker.detect import YoloDetector
+from tracker.scoring.boxes import read_mot_lines
 from tracker.store import Run
 
 
@@ -41,8 +42,8 @@ class TestDemo:
     def test_every_person_is_found_once_in_both_cameras(self, demo, clips):
         folder, printed = demo
         cameras = [clip.stem for clip in clips]
-        truth = {camera: read_mot(folder / f"clips/truth/{camera}.txt") for camera in cameras}
-        found = {camera: read_mot(folder / f"run/tracks/{camera}.txt") for camera in cameras}
+        truth = {camera: read_mot_lines(folder / f"clips/truth/{camera}.txt").boxes for camera in cameras}
+        found = {camera: read_mot_lines(folder / f"run/tracks/{camera}.txt").boxes for camera in cameras}
         people = compare(truth, found)
         assert len(people) >= 3
         main_identities = [{person.main_identity(camera) for camera in cameras} for person in people]
@@ -101,7 +102,7 @@ class TestDemo:
 
     def test_tracks_carry_the_sources_frame_numbers(self, demo, clips):
         for clip in clips:
-            frames = read_mot(demo[0] / f"run/tracks/{clip.stem}.txt")
+            frames = read_mot_lines(demo[0] / f"run/tracks/{clip.stem}.txt").boxes.frame.tolist()
             with av.open(str(clip)) as source:
                 assert min(frames) >= 1
                 assert max(frames) <= source.streams.video[0].frames

@@ -158,7 +158,7 @@ def test_starts_of_all_recordings():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_start_for_each_recording(count):
-    with pytest.raises(BadInputError, match=rf"2 given for {count} recordings"):
+    with pytest.raises(BadInputError, match=rf"2 given for {count} videos"):
         parse_starts(["1", "2"], count)
 
 

@@ -19,9 +19,10 @@ from tracker import site
 from tracker.cli import main
 from tracker.errors import RunError
 from tracker.manifest import FORMAT, read_manifest, write_manifest
+from tracker.material import Curves, gather, works_of
 from tracker.stages import STAGES, TrackingFacts, TrackletWriter, write_embeddings
 from tracker.types import Crop
-from tracker.unlabelled import MOST_PAIRS, Pairs, halves, simultaneous
+from tracker.unlabelled import MOST_PAIRS, Pairs, collect, halves, simultaneous
 
 MEAN, WIDTH = 0.8, 0.2  # of one person's similarities, and of both kinds'
 POINTS = tuple(
@@ -244,7 +245,8 @@ def run(tmp_path, monkeypatch):
     return make_run(tmp_path, people=8)
 
 
-def make_run(folder, people):
+def make_run(folder, people, more=(), faces=None):
+    """``more`` are tracklets beside those of the people; ``faces`` say of every tracklet whose it is."""
     from reid.embed import Embedder
 
     model = folder / "colour.onnx"
@@ -253,18 +255,20 @@ def make_run(folder, people):
         colour_embedder(model, replace(CARD, calibration=calibration))
     out, stages = folder / "run", folder / "run" / STAGES
     stages.mkdir(parents=True)
-    walks = [walk(number + 1, 1, 60, left=20.0 * number) for number in range(people)]
+    walks = [*(walk(number + 1, 1, 60, left=20.0 * number) for number in range(people)), *more]
     rng = np.random.default_rng(0)
-    faces = rng.normal(size=(people, 1, 3)) + 0.1 * rng.normal(size=(people, 8, 3))
+    whose = np.arange(len(walks)) if faces is None else faces
+    faces = rng.normal(size=(len(walks), 1, 3))[whose] + 0.1 * rng.normal(size=(len(walks), 8, 3))
     vectors = (faces / np.linalg.norm(faces, axis=2, keepdims=True)).astype(np.float32)
     with TrackletWriter(stages / "t.parquet") as file:
         file.add(walks)
-        file.finish(TrackingFacts(60, 60, 0, people, 320, 240, 10.0, "h264", 0.1, 6.0, 1.0))
+        file.finish(TrackingFacts(60, 60, 0, len(walks), 320, 240, 10.0, "h264", 0.1, 6.0, 1.0))
     write_embeddings(stages / "e.parquet", [one.key.track_id for one in walks], list(vectors), 3)
     entry = {"name": "gate", "camera": "gate", "path": "gate.mp4", "sha256": "0" * 64, "start_s": 0.0}
     files = {"detections": "d.arrow", "tracklets": "t.parquet", "embeddings": "e.parquet"}
     used = {"slope": SHIPPED.slope, "intercept": SHIPPED.intercept}
     facts = {"embedder": Embedder(model).model_id, "options": {"embedder": str(model)}, "calibration": used}
+    facts |= site.told(SHIPPED)
     recordings = [entry | {"stages": files, "video": {"lost": 0}}]
     write_manifest(out, {"format": FORMAT, "status": "complete", "recordings": recordings} | facts)
     return out
@@ -300,7 +304,7 @@ def test_the_same_again_gives_the_same(run):
 
 def test_linking_again_takes_the_sites_and_after_a_reset_the_embedders(run, capsys):
     def in_force():
-        return site.in_force(run, read_manifest(run))
+        return site.in_force(run, read_manifest(run)).linking
 
     assert in_force().slope == SHIPPED.slope
     assert main(["calibrate", str(run)]) == 0
@@ -316,6 +320,102 @@ def test_linking_again_takes_the_sites_and_after_a_reset_the_embedders(run, caps
     assert "the embedder's own already" in capsys.readouterr().out
 
 
+def test_what_repair_dropped_tells_nothing(tmp_path, monkeypatch):
+    """Somebody whom the detector hardly believed in for half a second."""
+    monkeypatch.chdir(tmp_path)
+    noise = walk(9, 1, 5, left=300.0)
+    out = make_run(tmp_path, people=8, more=[replace(noise, score=np.full(5, 0.3, np.float32))])
+    assert main(["calibrate", str(out)]) == 0
+    assert site.read(out, read_manifest(out)["embedder"]).pairs == (8, 28)
+
+
+def test_fragments_that_repair_joined_are_not_halved(tmp_path, monkeypatch):
+    """Two of one person, in one place, a moment apart: the later one's number is gone."""
+    monkeypatch.chdir(tmp_path)
+    fragments = [walk(9, 1, 28, left=300.0), walk(10, 31, 60, left=300.0)]
+    out = make_run(tmp_path, people=8, more=fragments, faces=[*range(9), 8])
+    works = works_of(out, manifest := read_manifest(out))
+    material = gather(works, manifest["embedder"], Curves(SHIPPED, SHIPPED))
+    assert [one.key.track_id for one in material.tracklets] == list(range(1, 10))
+    found = collect(works, material)
+    assert (len(found.one), len(found.two)) == (8, 36)
+
+
+@pytest.mark.parametrize("status", ["complete", "incomplete"])
+def test_a_damaged_file_does_not_lose_the_embedders_own(run, status, capsys):
+    assert main(["calibrate", str(run)]) == 0
+    fitted = site.in_force(run, manifest := read_manifest(run)).linking
+    used = {"slope": fitted.slope, "intercept": fitted.intercept}
+    write_manifest(run, manifest | {"calibration": used, "status": status})
+    (run / "calibration.json").write_text("{")
+    assert main(["calibrate", str(run), "--reset"]) == 0
+    assert ("link" in capsys.readouterr().out.splitlines()[-1]) == (status == "complete")
+    assert site.in_force(run, read_manifest(run)) == Curves(*[replace(SHIPPED, points=())] * 2)
+
+
+def test_a_reset_that_would_lose_the_embedders_own_is_refused(run, monkeypatch, capsys):
+    """In a run of an earlier version only the site's file holds it, once the run was linked by the site's."""
+    assert main(["calibrate", str(run)]) == 0
+    manifest = read_manifest(run)
+    del manifest[site.EMBEDDERS_OWN]
+    write_manifest(run, manifest | {"calibration": {"slope": 1.0, "intercept": -1.0}})
+    with monkeypatch.context() as patch:
+
+        def full(*args):
+            raise RunError("run.json: cannot be written (No space left on device)")
+
+        patch.setattr(site, "write_manifest", full)
+        assert main(["calibrate", str(run), "--reset"]) == 1
+    kept = (run / "calibration.json").read_text()
+    (run / "calibration.json").write_text("{")
+    assert main(["calibrate", str(run), "--reset"]) == 1
+    assert "makes it again" in capsys.readouterr().err
+    (run / "calibration.json").write_text(kept)
+    assert main(["calibrate", str(run), "--reset"]) == 0
+    assert site.in_force(run, read_manifest(run)).linking.slope == pytest.approx(SHIPPED.slope)
+
+
+def test_a_damaged_file_does_not_stop_a_run_half_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    empty_room(tmp_path / "gate.mp4", frames=4)
+    colour_embedder(tmp_path / "colour.onnx")
+    command = ["run", "--videos", "gate.mp4", "--embedder", "colour.onnx", "--out", "out"]
+    assert main(command) == 0
+    before = read_manifest(tmp_path / "out")
+    (tmp_path / "out/calibration.json").write_text("{")
+    assert main(command) == 1
+    assert "calibration.json: damaged" in capsys.readouterr().err
+    assert read_manifest(tmp_path / "out") == before
+    unfinished = {name: value for name, value in before.items() if name not in ("calibration", "embedder")}
+    write_manifest(tmp_path / "out", unfinished | {"status": "incomplete"})
+    assert main(["calibrate", "out", "--reset"]) == 0
+    assert main(command) == 0
+
+
+def test_a_reset_of_what_is_no_run_is_refused(tmp_path, capsys):
+    assert main(["calibrate", str(tmp_path), "--reset"]) == 1
+    assert "not a run directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", [True, False])  # earlier versions did not
+def test_whatever_is_fitted_tracklets_are_repaired_by_the_embedders(run, told):
+    """So that they and their numbers stay."""
+
+    def embedders():
+        return site.in_force(run, read_manifest(run)).embedders.slope
+
+    manifest = read_manifest(run)
+    own = manifest.pop(site.EMBEDDERS_OWN)
+    write_manifest(run, manifest | ({site.EMBEDDERS_OWN: own} if told else {}))
+    assert embedders() == SHIPPED.slope
+    assert main(["calibrate", str(run)]) == 0
+    assert embedders() == pytest.approx(SHIPPED.slope)
+    write_manifest(run, read_manifest(run) | {"calibration": {"slope": 1.0, "intercept": -1.0}})  # as linking does
+    assert embedders() == pytest.approx(SHIPPED.slope)
+    assert main(["calibrate", str(run), "--reset"]) == 0
+    assert embedders() == pytest.approx(SHIPPED.slope)
+
+
 def test_a_run_uses_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     empty_room(tmp_path / "gate.mp4", frames=4)
@@ -328,7 +428,11 @@ def test_a_run_uses_it(tmp_path, monkeypatch):
     fitted = site.fit(SHIPPED, some := pairs(strangers(50, 0.3)))
     site.write(tmp_path / "out", manifest["embedder"], calibration, fitted, some)
     assert main(command) == 0
-    assert read_manifest(tmp_path / "out")["calibration"]["slope"] == pytest.approx(fitted.slope)
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["calibration"]["slope"] == pytest.approx(fitted.slope)
+    curves = site.in_force(tmp_path / "out", manifest)
+    assert curves.linking.slope == pytest.approx(fitted.slope)
+    assert (curves.embedders.slope, curves.embedders.intercept) == (SHIPPED.slope, SHIPPED.intercept)
 
 
 def test_another_embedders_is_passed_over(run):

@@ -18,6 +18,7 @@ from tracker.stages import (
     TrackingFacts,
     TrackletWriter,
     read_embeddings,
+    read_jpegs,
     read_tracklets,
     tracking_facts,
     write_embeddings,
@@ -74,6 +75,31 @@ def test_names_and_clocks_are_applied_when_reading(tmp_path):
     assert read.key == ("other", 1)
     assert read.camera == "south"
     assert (read.start_s, read.end_s) == (1001, 1003)
+
+
+@pytest.mark.parametrize("count", [0, 3, 2 * _ROW_GROUP + 5])
+def test_tracklets_are_read_without_their_jpegs(tmp_path, count):
+    given = some(count)
+    read = list(read_tracklets(write(tmp_path / "a.parquet", given), "gate", "north", jpegs=False))
+    for was, one in zip(given, read, strict=True):
+        assert {crop.jpeg for crop in one.crops} == {b""}
+        assert same_tracklet(replace(was, crops=tuple(replace(crop, jpeg=b"") for crop in was.crops)), one)
+
+
+@given(data=st.data())
+def test_jpegs_are_read_by_their_places_in_the_file(tmp_path_factory, data):
+    given = some(2 * _ROW_GROUP + 5)
+    path = tmp_path_factory.getbasetemp() / "many.parquet"
+    if not path.exists():
+        write(path, given)
+    every = [crop.jpeg for one in given for crop in one.crops]
+    places = data.draw(st.sets(st.integers(0, len(every) - 1), max_size=20))
+    assert read_jpegs(path, places) == {place: every[place] for place in places}
+
+
+def test_jpegs_of_a_damaged_file_are_one_clear_line(tmp_path):
+    with pytest.raises(RunError, match=r"a\.parquet: absent or damaged; remove it"):
+        read_jpegs(half(write(tmp_path / "a.parquet", some(3))), {0})
 
 
 def test_any_reader_of_parquet_opens_them(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 
 from reid.errors import BadInputError
 from tests.helpers import tracklet
-from tracker.compare import read_mot
 from tracker.errors import RunError
 from tracker.manifest import FORMAT, check_claim, known_contents, read_manifest, write_manifest
+from tracker.scoring.boxes import read_mot_lines
 from tracker.store import (
     Run,
     by_recording,
@@ -133,11 +133,11 @@ def test_mot_frames_are_sorted_as_numbers(tmp_path):
     assert [line.split(",")[:2] for line in (tmp_path / "a.txt").read_text().splitlines()] == [["9", "7"], ["10", "3"]]
 
 
-def test_mot_is_read_back_by_compare(tmp_path):
+def test_mot_is_read_back_by_scoring(tmp_path):
     write_mot(tmp_path / "a.txt", [A1], NUMBERS)
-    read = read_mot(tmp_path / "a.txt")
-    assert list(read) == A1.index.tolist()
-    assert np.allclose([box for people in read.values() for _, box in people], A1.xyxy, atol=0.011)
+    read = read_mot_lines(tmp_path / "a.txt").boxes
+    assert read.frame.tolist() == A1.index.tolist()
+    assert np.allclose(read.xyxy, A1.xyxy, atol=0.011)
 
 
 def test_mot_of_nobody_is_an_empty_file(tmp_path):
@@ -156,6 +156,14 @@ def test_tracks_are_named_by_camera(tmp_path):
         "tracks/hall_h1.txt",
         "tracks/hall_h2.txt",
     ]
+
+
+def test_two_cameras_never_share_a_file(tmp_path):
+    cameras = {"g1": "Gate 1", "g2": "Gate/1", "g3": "gate 1", "x": "a", "y": "a", "z": "a_x", "b": "b"}
+    everything = [Recording(name, camera, tmp_path / name, "0") for name, camera in cameras.items()]
+    names = [tracks_name(recording, everything) for recording in everything]
+    assert len({name.casefold() for name in names}) == len(names)
+    assert names[-1] == "tracks/b.txt"
 
 
 # ---- the table
@@ -195,6 +203,7 @@ def test_writing_the_table_again_replaces_it(tmp_path):
     write_table(tmp_path, [B1], unit(1), {B1.key: 9}, "model-2")
     (row,) = finished(tmp_path).tracklets().to_pylist()
     assert (row["tracklet"], row["identity"], row["model_id"]) == ("hall/1", 9, "model-2")
+    assert len(list((tmp_path / "tracklets.lance").rglob("*.lance"))) == 1  # what it held before is gone
 
 
 def test_the_table_of_nobody_has_its_columns(tmp_path):
@@ -300,3 +309,9 @@ def test_contents_known_from_an_earlier_run(run_of_a_and_b, tmp_path_factory):
 def test_tracklets_by_recording():
     assert by_recording(EVERYONE) == {"gate": [A1, A2], "hall": [B1]}
     assert by_recording([]) == {}
+
+
+def test_a_table_that_is_gone_is_told(tmp_path):
+    write_manifest(tmp_path, {"format": FORMAT, "status": "complete", "recordings": []})
+    with pytest.raises(RunError, match=r"tracklets\.lance: absent or damaged; give the `reidtrack run` command again"):
+        Run.open(tmp_path).tracklets()

@@ -16,7 +16,9 @@ from tracker.types import Identity, Link
 
 
 def conclude(out: Path, material: Material, manifest: Manifest, known: Known, progress: Progress) -> list[Sighting]:
-    """Link, write every result and the finished manifest.
+    """Link, write every result and the finished manifest, then render where the run asks for it.
+
+    A run is complete before it is rendered: a recording that can no longer be read costs its picture and no result.
 
     Args:
         out: the run directory.
@@ -38,9 +40,6 @@ def conclude(out: Path, material: Material, manifest: Manifest, known: Known, pr
         found = outputs.Found.of(material, identities)
     with timings.measure("writing"):
         outputs.write_results(out, found)
-    if options["render"]:
-        with timings.measure("rendering"):
-            outputs.render(out, found, material.facts, progress)
     manifest |= {
         "status": "complete",
         "finished": now(),
@@ -52,6 +51,12 @@ def conclude(out: Path, material: Material, manifest: Manifest, known: Known, pr
     manifest.pop("former", None)
     outputs.write_page(out, found, manifest)
     write_manifest(out, manifest)
+    if options["render"]:
+        with timings.measure("rendering"):
+            manifest["warnings"] += outputs.render(out, found, material.facts, progress)
+        manifest |= {"finished": now(), "timings_s": manifest["timings_s"] | timings.seconds}
+        outputs.write_page(out, found, manifest)
+        write_manifest(out, manifest)
     return sightings(identities, {tracklet.key: tracklet for tracklet in material.tracklets})
 
 
@@ -69,7 +74,7 @@ def with_pictures(identities: Sequence[Identity], material: Material) -> list[Id
     return [replace(one, links=tuple(pictured(link) for link in one.links)) for one in identities]
 
 
-def _warnings(material: Material) -> Sequence[str]:
+def _warnings(material: Material) -> list[str]:
     return [
         f"{recording.path}: damaged; {facts.lost} of {facts.frames + facts.lost} frames are lost, the rest was used"
         for recording, facts in zip(material.recordings, material.facts, strict=True)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,23 @@ from reid.centre import camera_means, centred
 from tracker.errors import RunError
 from tracker.repair import REPAIRS, repair
 from tracker.repair.vectors import pooled
-from tracker.stages import STAGES, TrackingFacts, read_embeddings, read_tracklets, tracking_facts
-from tracker.types import Floats, Recording, Tracklet, TrackletKey
+from tracker.stages import STAGES, TrackingFacts, read_embeddings, read_jpegs, read_tracklets, tracking_facts
+from tracker.types import Embeddings, Floats, Recording, Tracklet, TrackletKey
 
 PICTURES = 8  # of a tracklet, its best, that results show
+
+
+class Curves(NamedTuple):
+    """What the similarities of a run's tracklets mean.
+
+    Attributes:
+        embedders: by the embedder's own calibration. Tracklets are repaired by it, so that they and their numbers
+            stay the same whatever is learnt about the site later.
+        linking: what linking goes by: the site's where it has one, else the embedder's.
+    """
+
+    embedders: Curve
+    linking: Curve
 
 
 @dataclass(frozen=True)
@@ -36,11 +49,11 @@ class Material:
     Attributes:
         recordings: r.
         facts: (r) of each.
-        tracklets: n, repaired, of all recordings.
+        tracklets: n, repaired, of all recordings, with their best crops alone.
         vectors: (n, d) float32 unit vectors, row by row, pooled over each tracklet's pictures.
         model_id: of the embedder that made them.
         curve: what the similarities of two tracklets' centred vectors mean.
-        pictures: (n) of each tracklet's crops the unit vectors, (k, d) float16.
+        pictures: (n) of each tracklet's crops the unit vectors, (k, d) float16, in the same order.
     """
 
     recordings: Sequence[Recording]
@@ -73,7 +86,7 @@ class Material:
         )
 
 
-def gather(works: Sequence[Work], model_id: str, curve: Curve) -> Material:
+def gather(works: Sequence[Work], model_id: str, curves: Curves) -> Material:
     """Read the tracklets of every recording and repair them.
 
     Raises:
@@ -81,27 +94,48 @@ def gather(works: Sequence[Work], model_id: str, curve: Curve) -> Material:
     """
     facts, tracklets, vectors, pictures = [], [], [], []
     for work in works:
-        recording = work.recording
-        fact = tracking_facts(work.tracklets)
-        part = read_embeddings(work.embeddings, recording.name, model_id)
-        own = list(read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s)) if fact else []
-        if recording.photos:
-            own = [replace(tracklet, photo=recording.photos[tracklet.index[0] - 1]) for tracklet in own]
-        if fact is None or part is None or part.keys != tuple(tracklet.key for tracklet in own):
-            raise RunError(
-                f"{work.tracklets.parent}: its files are damaged or disagree; remove this folder and give the run's"
-                " command again"
-            )
-        parts, part = repair(own, part, curve, () if recording.photos else REPAIRS)
+        fact, own, part = _read(work, model_id)
+        repairs = () if work.recording.photos else REPAIRS
+        parts, part = repair(own, part, curves.embedders, fact.end_s - fact.start_s, repairs)
         facts.append(fact)
-        tracklets += [tracklet.best(PICTURES) for tracklet in parts]
         vectors.append(pooled(parts, part))
         pictures += [
-            own[tracklet.best_rows(PICTURES)].astype(np.float16)
-            for tracklet, own in zip(parts, part.each(), strict=True)
+            each[tracklet.best_rows(PICTURES)].astype(np.float16)
+            for tracklet, each in zip(parts, part.each(), strict=True)
         ]
+        tracklets += _with_jpegs(work.tracklets, own, [tracklet.best(PICTURES) for tracklet in parts])
     recordings = [work.recording for work in works]
-    return Material(recordings, facts, tracklets, np.concatenate(vectors), model_id, curve, pictures)
+    return Material(recordings, facts, tracklets, np.concatenate(vectors), model_id, curves.linking, pictures)
+
+
+def _read(work: Work, model_id: str) -> tuple[TrackingFacts, list[Tracklet], Embeddings]:
+    """One recording's tracklets, without their crops' JPEGs: all of them would not fit in memory."""
+    recording = work.recording
+    fact = tracking_facts(work.tracklets)
+    part = read_embeddings(work.embeddings, recording.name, model_id)
+    own = []
+    if fact is not None:
+        own = list(read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s, jpegs=False))
+    if recording.photos:
+        own = [replace(tracklet, photo=recording.photos[tracklet.index[0] - 1]) for tracklet in own]
+    if fact is None or part is None or part.keys != tuple(tracklet.key for tracklet in own):
+        raise RunError(
+            f"{work.tracklets.parent}: its files are damaged or disagree; remove this folder and give the run's"
+            " command again"
+        )
+    return fact, own, part
+
+
+def _with_jpegs(path: Path, own: Sequence[Tracklet], parts: Sequence[Tracklet]) -> list[Tracklet]:
+    """``parts`` with their crops' JPEGs, which repairs of a file's ``own`` tracklets have left to them.
+
+    Repairs pass crops on as they are, so a crop is known by which object it is; its frame may have several.
+    """
+    place = {id(crop): number for number, crop in enumerate(crop for tracklet in own for crop in tracklet.crops)}
+    jpegs = read_jpegs(path, {place[id(crop)] for tracklet in parts for crop in tracklet.crops})
+    return [
+        replace(part, crops=tuple(replace(crop, jpeg=jpegs[place[id(crop)]]) for crop in part.crops)) for part in parts
+    ]
 
 
 def works_of(out: Path, manifest: Mapping[str, Any]) -> list[Work]:
@@ -131,5 +165,5 @@ def works_of(out: Path, manifest: Mapping[str, Any]) -> list[Work]:
 
 
 def curve_of(manifest: Mapping[str, Any]) -> Curve:
-    """What similarities meant in a complete run."""
+    """What similarities meant when a complete run was linked."""
     return Curve(manifest["calibration"]["slope"], manifest["calibration"]["intercept"])

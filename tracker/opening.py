@@ -1,8 +1,5 @@
 """From what a run is asked to recordings: every file and folder opened, its content known, claims checked."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from reid.errors import BadInputError
 from tracker.album import open_album
 from tracker.errors import VideoError
@@ -35,11 +32,15 @@ def open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Recor
     for number, path in enumerate(sources):
         photos: tuple[str, ...] = ()
         try:
+            if path not in options.images:
+                VideoReader(path).close()  # what is no video is told
+            stat = path.stat()  # before its content is read: what changes meanwhile is another file next time
             if path in options.images:
                 photos, content, unread = open_album(path)
                 failed += unread
             else:
-                content = _video_content(path, known)
+                found = known.get((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
+                content = found or sha256(path)
         except VideoError as error:
             failed.append(str(error))
             continue
@@ -51,7 +52,8 @@ def open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Recor
             raise BadInputError(f"{path} and {same.path} are the same recording; give it once")
         camera = options.cameras[number] if options.cameras else names[number]
         start_s = options.starts[number] if options.starts else 0.0
-        recordings.append(Recording(names[number], camera, path, content, start_s, photos))
+        size, modified_ns = stat.st_size, stat.st_mtime_ns
+        recordings.append(Recording(names[number], camera, path, content, start_s, photos, size, modified_ns))
     if not recordings:
         raise VideoError(
             failed[0] if len(failed) == 1 else f"none of {len(sources)} recordings can be read: {failed[0]}"
@@ -64,10 +66,3 @@ def open_recordings(options: RunOptions, progress: Progress) -> tuple[list[Recor
     if not options.starts and len(set(cameras)) < len(cameras):
         progress.note("warning: several recordings of one camera all start at 0; give --start-times to tell them apart")
     return recordings, failed
-
-
-def _video_content(path: Path, known: Mapping[tuple[str, int, int], str]) -> str:
-    """See that a file is a video, and take its content's hash unless an earlier run did."""
-    VideoReader(path).close()
-    stat = path.stat()
-    return known.get((str(path.resolve()), stat.st_size, stat.st_mtime_ns)) or sha256(path)

@@ -8,7 +8,6 @@ from reid.embed import DEFAULT_EMBEDDER
 from reid.errors import BadInputError
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
 from tracker.detect import DEFAULT_DETECTOR
-from tracker.linking.agglomeration import MIN_PROBABILITY
 from tracker.linking.homography import Homographies
 from tracker.recordings import names_for
 
@@ -31,8 +30,10 @@ class RunOptions:
         cameras: names, one per recording, videos first; empty takes the files' and folders' names.
         starts: seconds added to each recording's clock; empty adds none.
         absolute: whether times are then seconds since the epoch.
-        render: also write a video per recording, or its photos, with boxes and identities.
-        min_probability: that two groups of tracklets are one person, where they join.
+        render: also write a video per recording, or its photos, with boxes and identities, now and whenever the run is
+            linked again.
+        min_probability: that two groups of tracklets are one person, where they join; None for the run's own, 0.5 in a
+            new one.
         disjoint: cameras that see no place in common, so that nobody is in two of them at once; ("all",) for all.
         calibration: homographies from picture to ground, by camera, of cameras that see one place.
     """
@@ -49,7 +50,7 @@ class RunOptions:
     starts: tuple[float, ...] = ()
     absolute: bool = False
     render: bool = False
-    min_probability: float = MIN_PROBABILITY
+    min_probability: float | None = None
     disjoint: tuple[str, ...] = ()
     calibration: Homographies = field(default_factory=dict)
 
@@ -67,7 +68,8 @@ class RunOptions:
             )
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise BadInputError(f"--fps: {self.fps:g} is no frame rate; give a number above 0, or native")
-        check_probability(self.min_probability)
+        if self.min_probability is not None:
+            check_probability(self.min_probability)
         cameras = self.cameras or names_for([*self.videos, *self.images])
         unknown = sorted(set(self.calibration) - set(cameras))
         if unknown:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tracker.errors import VideoError
 from tracker.material import Material
 from tracker.progress import Progress, clock
 from tracker.render import render_album, render_recording
@@ -64,17 +65,25 @@ def write_results(out: Path, found: Found) -> None:
     write_json(out / "identities.json", identities_json(found.identities, tracklets))
 
 
-def render(out: Path, found: Found, facts: Sequence[TrackingFacts], progress: Progress) -> None:
-    """Write ``rendered/<camera>.mp4`` for every recording, ``rendered/<camera>/`` for an album."""
-    groups = by_recording(found.tracklets)
+def render(out: Path, found: Found, facts: Sequence[TrackingFacts], progress: Progress) -> list[str]:
+    """Write ``rendered/<camera>.mp4`` for every recording, ``rendered/<camera>/`` for an album.
+
+    Returns:
+        One message for each recording that cannot be read any more, and is left out.
+    """
+    groups, unread = by_recording(found.tracklets), []
     for recording, fact in zip(found.recordings, facts, strict=True):
         path = out / "rendered" / Path(tracks_name(recording, found.recordings)).stem
         own = groups.get(recording.name, [])
-        with progress.stage(f"rendering {recording.name}", fact.frames, "frames") as advance:
-            if recording.photos:
-                render_album(recording, own, found.identity, path, advance)
-            else:
-                render_recording(recording, own, found.identity, path.with_name(f"{path.name}.mp4"), advance)
+        try:
+            with progress.stage(f"rendering {recording.name}", fact.frames, "frames") as advance:
+                if recording.photos:
+                    render_album(recording, own, found.identity, path, advance)
+                else:
+                    render_recording(recording, own, found.identity, path.with_name(f"{path.name}.mp4"), advance)
+        except VideoError as error:
+            unread.append(f"{error}; it is not rendered")
+    return unread
 
 
 def write_page(out: Path, found: Found, manifest: Mapping[str, Any]) -> None:

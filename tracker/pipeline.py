@@ -16,8 +16,9 @@ from tracker.detect import YoloDetector, detector_id
 from tracker.embed import EmbeddingJob, embed_recordings
 from tracker.errors import VideoError
 from tracker.files import digest
-from tracker.manifest import FORMAT, now, package_versions, read_manifest, write_manifest
-from tracker.material import Work, gather
+from tracker.linking.agglomeration import MIN_PROBABILITY
+from tracker.manifest import FORMAT, Manifest, now, package_versions, read_manifest, write_manifest
+from tracker.material import Curves, Work, gather
 from tracker.opening import open_recordings
 from tracker.options import RunOptions
 from tracker.progress import Progress, Timings
@@ -80,21 +81,25 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         calibration = _calibration(embedder)
         detector = detector_id(options.detector)
         works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
-        manifest = _manifest(options, works) | {"former": former(options.out, read_manifest(options.out))}
+        fitted = site.read(options.out, embedder.model_id)
+        past = read_manifest(options.out)
+        manifest = _manifest(options, works, past) | {"former": former(options.out, past)}
         write_manifest(options.out, manifest)
     with timings.measure("tracking"):
         works, broken = _track(works, options, device, progress)
         failed += broken
     with timings.measure("embedding"):
         _embed(works, embedder, progress)
-        curve = site.read(options.out, embedder.model_id) or _curve(calibration, works)
-        material = gather(works, embedder.model_id, curve)
+        own = _curve(calibration, works)
+        curves = Curves(own, fitted or own)
+        material = gather(works, embedder.model_id, curves)
     manifest |= {
         "detector": detector,
         "device": device,
         "timings_s": timings.seconds,
         "recordings": _recording_entries(works, material.facts),
         "failed": failed,
+        **site.told(own),
     }
     plan = prepare(works, material, manifest, read_corrections(options.out, progress.note), progress.note)
     lines = conclude(options.out, plan.material, manifest, plan.known, progress)
@@ -129,11 +134,13 @@ def _work(recording: Recording, options: RunOptions, detector: str, embedder_id:
     )
 
 
-def _manifest(options: RunOptions, works: Sequence[Work]) -> dict[str, Any]:
+def _manifest(options: RunOptions, works: Sequence[Work], past: Manifest | None) -> Manifest:
+    own = past["options"].get("min_probability", MIN_PROBABILITY) if past else MIN_PROBABILITY
     asked = asdict(options) | {
         "videos": [str(path) for path in options.videos],
         "images": [str(path) for path in options.images],
         "out": str(options.out),
+        "min_probability": own if options.min_probability is None else options.min_probability,
     }
     return {
         "format": FORMAT,
@@ -149,15 +156,14 @@ def _recording_entries(works: Sequence[Work], facts: Sequence[TrackingFacts | No
     entries = []
     for work, fact in zip(works, facts, strict=True):
         recording = work.recording
-        stat = recording.path.stat()
         entries.append(
             {
                 "name": recording.name,
                 "camera": recording.camera,
                 "path": str(recording.path.resolve()),
                 "sha256": recording.content,
-                "bytes": stat.st_size,
-                "modified_ns": stat.st_mtime_ns,
+                "bytes": recording.size,
+                "modified_ns": recording.modified_ns,
                 "start_s": recording.start_s,
                 **({"photos": list(recording.photos)} if recording.photos else {}),
                 "stages": {

@@ -160,7 +160,7 @@ def parse_start(text: str) -> tuple[float, bool]:
 
 
 def parse_starts(texts: Sequence[str], count: int) -> tuple[list[float], bool]:
-    """Starts of all recordings; none given means that all start at 0 on their own time line.
+    """Starts of all videos; none given means that all start at 0 on their own time line.
 
     Returns:
         (count seconds, whether they are since the epoch).
@@ -171,7 +171,7 @@ def parse_starts(texts: Sequence[str], count: int) -> tuple[list[float], bool]:
     if not texts:
         return [0.0] * count, False
     if len(texts) != count:
-        raise BadInputError(f"--start-times: {len(texts)} given for {count} recordings; give one each, in their order")
+        raise BadInputError(f"--start-times: {len(texts)} given for {count} videos; give one each, in their order")
     starts = [parse_start(text) for text in texts]
     if len({absolute for _, absolute in starts}) > 1:
         raise BadInputError("--start-times: clock times and seconds are mixed; use one form for all recordings")

@@ -32,7 +32,6 @@ Every quantity is averaged with the embedder's own, which weighs as much as ``PR
 several pairs, so pairs count as no more than the tracklets in them.
 """
 
-import contextlib
 import json
 import math
 from dataclasses import replace
@@ -47,7 +46,7 @@ from reid.errors import BadInputError
 from tracker.errors import RunError
 from tracker.files import whole_file, writing
 from tracker.manifest import Manifest, now, write_manifest
-from tracker.material import curve_of
+from tracker.material import Curves, curve_of
 from tracker.unlabelled import Pairs
 
 CALIBRATION, PICTURE = "calibration.json", "calibration.png"
@@ -55,7 +54,7 @@ FORMAT = 1
 PRIOR = 20  # observations
 LEAST_PAIRS = 20  # of two people: fewer do not tell a spread
 LEAST_ALIKE = 0.1  # one person's halves; a model that finds them less alike has no curve
-EMBEDDERS_OWN = "embedder_calibration"  # in run.json, once the site's curve was removed
+EMBEDDERS_OWN = "embedder_calibration"  # in run.json
 
 
 def fit(shipped: Curve, pairs: Pairs) -> Curve:
@@ -167,30 +166,41 @@ def read(out: Path, model_id: str) -> Curve | None:
     return _curve(out, record, "site") if record and record["model_id"] == model_id else None
 
 
-def in_force(out: Path, manifest: Manifest) -> Curve:
-    """The curve for linking a finished run again: the site's where it has one, else the embedder's own.
+def told(curve: Curve) -> Manifest:
+    """What ``run.json`` says of the embedder's own curve."""
+    return {EMBEDDERS_OWN: {"slope": curve.slope, "intercept": curve.intercept}}
+
+
+def in_force(out: Path, manifest: Manifest) -> Curves:
+    """The curves for linking a finished run again: the site's where it has one, and the embedder's own.
 
     Raises:
         RunError: the site's file is damaged.
     """
-    site = read(out, manifest["embedder"])
-    if site is not None:
-        return site
-    own = manifest.get(EMBEDDERS_OWN)
-    return Curve(own["slope"], own["intercept"]) if own else curve_of(manifest)
+    site, own = read(out, manifest["embedder"]), manifest.get(EMBEDDERS_OWN)
+    if own:
+        embedders = Curve(own["slope"], own["intercept"])
+    elif site and (record := _record(out)):  # a run of an earlier version, whose run.json may tell the site's alone
+        embedders = _curve(out, record, "embedder")
+    else:
+        embedders = curve_of(manifest)
+    return Curves(embedders, site or embedders)
 
 
 def remove(out: Path, manifest: Manifest) -> bool:
-    """Take the site's curve away; the embedder's own, which ``link`` needs, is told to ``run.json``.
+    """Take the site's curve away, of a run that is not finished, too; ``run.json`` keeps the embedder's own.
 
     Returns:
         Whether there was one.
+
+    Raises:
+        RunError: the disk cannot be written; or the file is damaged, and nothing else holds the embedder's own curve,
+            which ``link`` needs: so it may be in runs of earlier versions.
     """
-    with contextlib.suppress(RunError):  # a damaged one is removed like any other
+    if "calibration" in manifest and EMBEDDERS_OWN not in manifest:
         record = _record(out)
         if record and record["model_id"] == manifest["embedder"]:
-            own = _curve(out, record, "embedder")
-            write_manifest(out, manifest | {EMBEDDERS_OWN: {"slope": own.slope, "intercept": own.intercept}})
+            write_manifest(out, manifest | told(_curve(out, record, "embedder")))
     there = (out / CALIBRATION).is_file()
     with writing(out / CALIBRATION):
         (out / CALIBRATION).unlink(missing_ok=True)
@@ -220,4 +230,7 @@ def _curve(out: Path, record: dict[str, Any], name: str) -> Curve:
 
 
 def _damaged(path: Path) -> RunError:
-    return RunError(f"{path}: damaged, or of another version; `reidtrack calibrate {path.parent}` makes it again")
+    return RunError(
+        f"{path}: damaged, or of another version; `reidtrack calibrate {path.parent}` makes it again, and with --reset"
+        " it is removed"
+    )

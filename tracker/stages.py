@@ -10,7 +10,7 @@ Arrow or Parquet, so any data frame library opens them.
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,7 @@ _TRACKLETS = pa.schema(
         ("crop_jpeg", pa.list_(pa.binary())),
     ]
 )
+_JPEGS = "crop_jpeg"
 _FACTS = b"reidtrack"
 _ROW_GROUP = 64
 
@@ -116,6 +117,10 @@ class DetectionLog:
     def get(self, index: int) -> Detections | None:
         """Detections of a frame, if an earlier run found them; each can be taken once."""
         return self._known.pop(index, None)
+
+    def frames(self) -> list[int]:
+        """Frames that earlier runs looked at, ascending, but for those already taken."""
+        return sorted(self._known)
 
     def append(self, indices: Sequence[int], detections: Sequence[Detections]) -> None:
         """Record the frames just looked at; they are on the disk when this returns.
@@ -220,33 +225,69 @@ def tracking_facts(path: Path) -> TrackingFacts | None:
     ):
         stored = json.loads(file.metadata.metadata[_FACTS])
         facts = TrackingFacts(**stored | {"damaged": tuple(stored.get("damaged", ()))})
-        rows = sum(len(batch) for batch in file.iter_batches(_ROW_GROUP))
+        rows = sum(len(group) for group in _row_groups(file, _TRACKLETS.names))
         return facts if rows == facts.tracklets else None
     return None
 
 
-def read_tracklets(path: Path, recording: str, camera: str, offset_s: float = 0.0) -> Iterator[Tracklet]:
+def read_tracklets(
+    path: Path, recording: str, camera: str, offset_s: float = 0.0, *, jpegs: bool = True
+) -> Iterator[Tracklet]:
     """Tracklets of one recording, in the order in which they closed, one row group in memory at a time.
 
     Args:
         path: a finished tracklets file.
         recording, camera: names they get.
         offset_s: added to their times.
+        jpegs: False leaves those of their crops unread and empty; see ``read_jpegs``.
 
     Raises:
         RunError: the file is absent or damaged.
     """
+    columns = [name for name in _TRACKLETS.names if jpegs or name != _JPEGS]
+    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in _row_groups(file, columns):
+            for row in group.to_pylist():
+                yield _from_row(row, recording, camera, offset_s)
+
+
+def read_jpegs(path: Path, places: Set[int]) -> dict[int, bytes]:
+    """JPEGs of some crops of a tracklets file, one row group in memory at a time.
+
+    Args:
+        path: a finished tracklets file.
+        places: of the crops among all of the file's, in the order of ``read_tracklets``, from 0.
+
+    Raises:
+        RunError: the file is absent or damaged.
+    """
+    wanted, first = np.array(sorted(places), np.int64), 0
+    found: dict[int, bytes] = {}
+    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in _row_groups(file, [_JPEGS]):
+            jpegs = group[_JPEGS].combine_chunks().flatten()
+            here = wanted[(wanted >= first) & (wanted < first + len(jpegs))]
+            found |= dict(zip(here.tolist(), jpegs.take(pa.array(here - first)).to_pylist(), strict=True))
+            first += len(jpegs)
+    return found
+
+
+def _row_groups(file: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """One in memory at a time: batches of a whole file are read ahead, all of it."""
+    return (file.read_row_group(number, columns=columns) for number in range(file.num_row_groups))
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(_ROW_GROUP):
-                for row in batch.to_pylist():
-                    yield _from_row(row, recording, camera, offset_s)
+        yield
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         raise RunError(f"{path}: absent or damaged; remove it and run the same command again") from None
 
 
 def _from_row(row: dict[str, Any], recording: str, camera: str, offset_s: float) -> Tracklet:
-    crops = [Crop(*crop) for crop in zip(row["crop_index"], row["crop_quality"], row["crop_jpeg"], strict=True)]
+    jpegs = row.get(_JPEGS, [b""] * len(row["crop_index"]))
+    crops = [Crop(*crop) for crop in zip(row["crop_index"], row["crop_quality"], jpegs, strict=True)]
     return Tracklet(
         TrackletKey(recording, row["track_id"]),
         camera,

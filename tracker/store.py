@@ -6,6 +6,7 @@ See the README for every file's format. ``Run`` is the way in for programs; ``sa
 import csv
 import json
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,15 +172,27 @@ def write_crops(out: Path, tracklets: Iterable[Tracklet]) -> None:
 
 
 def tracks_name(recording: Recording, recordings: Sequence[Recording]) -> str:
-    """A recording's MOT file inside the run: its camera's name, with the recording's where a camera has several."""
-    alone = sum(other.camera == recording.camera for other in recordings) == 1
-    return f"tracks/{safe_name(recording.camera)}{'' if alone else '_' + recording.name}.txt"
+    """A recording's MOT file inside the run: its camera's name, with the recording's where that is another's too.
+
+    Names differ in more than upper and lower case, which some systems' files do not tell apart.
+    """
+
+    def short(one: Recording) -> str:
+        return safe_name(one.camera)
+
+    def long(one: Recording) -> str:
+        return f"{short(one)}_{one.name}"
+
+    others = [name(one) for one in recordings if one.name != recording.name for name in (short, long)]
+    taken = short(recording).casefold() in {name.casefold() for name in others}
+    return f"tracks/{long(recording) if taken else short(recording)}.txt"
 
 
 def write_mot(path: Path, tracklets: Sequence[Tracklet], identity: Mapping[TrackletKey, int]) -> None:
     """Write one recording's boxes as MOT-Challenge lines: frame,id,left,top,width,height,confidence,-1,-1,-1.
 
-    Frames are the source's own, from 1; ids are global identities; pixels count from 0.
+    Frames are the source's own, from 1; ids are global identities; pixels count from 0. Boxes of one identity in one
+    frame are in order of the tracklets.
     """
     if tracklets:
         ids = np.concatenate([np.full(len(tracklet.index), identity[tracklet.key]) for tracklet in tracklets])
@@ -210,7 +223,10 @@ def write_photo_numbers(path: Path, photos: Sequence[str]) -> None:
 def write_table(
     out: Path, tracklets: Sequence[Tracklet], vectors: Floats, identity: Mapping[TrackletKey, int], model_id: str
 ) -> None:
-    """Write the LanceDB table ``tracklets``: one row per tracklet, vectors (n, d) row by row."""
+    """Write the LanceDB table ``tracklets``: one row per tracklet, vectors (n, d) row by row.
+
+    An earlier one is removed first: a table that is written over keeps what it held before on the disk.
+    """
     import lancedb
 
     rows = {
@@ -233,10 +249,11 @@ def write_table(
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     kinds = [str, str, str, int, int, float, float, int, int, int, float, float, float, str]
     arrays = [pa.array(values, types[kind]) for values, kind in zip(rows.values(), kinds, strict=True)]
-    mode = "overwrite" if (out / f"{TABLE}.lance").exists() else "create"  # overwriting nothing logs a warning
+    table = pa.table([*arrays, column], names=[*rows, "vector"])
     try:
-        table = pa.table([*arrays, column], names=[*rows, "vector"])
-        lancedb.connect(str(out)).create_table(TABLE, table, mode=mode)
+        if (out / f"{TABLE}.lance").exists():
+            shutil.rmtree(out / f"{TABLE}.lance")
+        lancedb.connect(str(out)).create_table(TABLE, table)
     except (OSError, RuntimeError) as error:  # lance reports a full or read-only disk as RuntimeError
         raise RunError(
             f"{out / TABLE}.lance: cannot be written ({str(error).splitlines()[0]}); free disk space"
@@ -276,10 +293,19 @@ class Run:
         return content
 
     def tracklets(self) -> pa.Table:
-        """The LanceDB table as an Arrow table, one row per tracklet; ``vector`` is (d,) float32."""
+        """The LanceDB table as an Arrow table, one row per tracklet; ``vector`` is (d,) float32.
+
+        Raises:
+            RunError: it is absent or damaged.
+        """
         import lancedb
 
-        return lancedb.connect(str(self.path)).open_table(TABLE).to_arrow()
+        try:
+            return lancedb.connect(str(self.path)).open_table(TABLE).to_arrow()
+        except (ValueError, RuntimeError, OSError):  # lance reports a damaged table as any of these
+            raise RunError(
+                f"{self.path / TABLE}.lance: absent or damaged; give the `reidtrack run` command again"
+            ) from None
 
 
 def by_recording(tracklets: Iterable[Tracklet]) -> dict[str, list[Tracklet]]:

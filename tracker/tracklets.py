@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from reid.evaluation.search import overlap
 from reid.images import FULL_HEIGHT, resize_crop, sharpness
-from tracker.compare import iou
 from tracker.types import Crop, Detections, Floats, Frame, Image, Tracklet, TrackletKey, Tracks
 
 CROPS = 32  # pictures kept of a tracklet
@@ -146,7 +146,7 @@ class Unclaimed:
 
     def remember(self, frame: Frame, tracks: Tracks, detections: Detections) -> None:
         """Keep what this frame's tracks left, and forget what is too long ago."""
-        taken = iou(detections.xyxy, tracks.detections.xyxy).max(1, initial=0) >= SAME_BOX_IOU
+        taken = overlap(detections.xyxy, tracks.detections.xyxy).max(1, initial=0) >= SAME_BOX_IOU
         free = ~taken & (detections.score >= RIVAL_SCORE)
         self.frames.append((frame.index, frame.time_s, Detections(detections.xyxy[free], detections.score[free])))
         while self.frames[0][1] < frame.time_s - LOOK_BACK_S:
@@ -161,10 +161,10 @@ class Unclaimed:
         found = []
         for place in range(len(self.frames) - 1, -1, -1):
             index, time_s, free = self.frames[place]
-            overlap = iou(free.xyxy, box[None])[:, 0]
-            if not len(free) or overlap.max() < FOLLOW_IOU:
+            overlaps = overlap(free.xyxy, box[None])[:, 0]
+            if not len(free) or overlaps.max() < FOLLOW_IOU:
                 break
-            row = int(overlap.argmax())
+            row = int(overlaps.argmax())
             box = free.xyxy[row]
             found.append((index, time_s, box, float(free.score[row])))
             rest = np.arange(len(free)) != row

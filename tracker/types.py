@@ -42,6 +42,7 @@ class Recording:
         content: SHA-256 of the file, or of the album's names and contents, hexadecimal.
         start_s: added to the file's own time line; seconds since the epoch where the clock is known.
         photos: of an album: names of its files, photo number 1 first; empty for video.
+        size, modified_ns: the file's, in bytes and nanoseconds, from before its content was read.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Recording:
     content: str
     start_s: float = 0.0
     photos: tuple[str, ...] = ()
+    size: int = 0
+    modified_ns: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Pairs of one person and of two that a run has without labels.
 
-Two tracklets in one frame are two people. Two halves of one tracklet are one person; a tracklet that repair divides is
-not used so. All vectors are centred and pooled as linking's are. Photos tell nothing: each is a tracklet of its own,
-and an album has no camera to be centred on.
+Two tracklets in one frame are two people. Two halves of one tracklet are one person, where repair left it as it was:
+one that is divided was of two people, fragments that are joined were chosen by how alike they are, and what is dropped
+is nobody. All vectors are centred and pooled as linking's are. Photos tell nothing: each is a tracklet of its own, and
+an album has no camera to be centred on.
 """
 
 from collections.abc import Sequence
@@ -71,17 +72,18 @@ def collect(works: Sequence[Work], material: Material) -> Pairs:
     two = np.einsum("nd,nd->n", vectors[rows[:, 0]], vectors[rows[:, 1]])
     cameras = np.array([tracklet.camera for tracklet in material.tracklets], np.str_)
     means = camera_means(material.vectors, cameras)
-    whole = {one.key: (len(one.index), mean) for one, mean in zip(material.tracklets, means, strict=True)}
+    repaired = {one.key: (one.index, mean) for one, mean in zip(material.tracklets, means, strict=True)}
+    nobody = np.zeros(0, np.int64), np.zeros(0, np.float32)
     found = []
     for work in works:
         recording = work.recording
         embeddings = read_embeddings(work.embeddings, recording.name, material.model_id)
         if embeddings is None:
             raise RunError(f"{work.embeddings}: absent or damaged; give the run's command again")
-        own = read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s)
+        own = read_tracklets(work.tracklets, recording.name, recording.camera, recording.start_s, jpegs=False)
         for tracklet, crops in zip(own, embeddings.each(), strict=True):
-            length, mean = whole[tracklet.key]
-            if length == len(tracklet.index) and not recording.photos:  # it was not divided
+            index, mean = repaired.get(tracklet.key, nobody)
+            if np.array_equal(index, tracklet.index) and not recording.photos:
                 found += halves(tracklet, crops, mean)
     one, telling = np.array(found, np.float32).reshape(-1, 2).T
     return Pairs(np.asarray(two, np.float32), len(np.unique(rows)), one, telling)

@@ -7,6 +7,7 @@
     curves.py       CMC curves; the course of a training
     comparison.py   losses side by side
     models.py       embedders side by side: how good, how fast, how large
+    pair.py         two pictures, and whether they show one person
     reliability.py  whether calibrated probabilities come true
     site.py         a calibration refitted to a site
     style.py        the one look they share
@@ -18,6 +19,7 @@ from reid.figures.comparison import LossRow, loss_table
 from reid.figures.curves import cmc_curves, training_curves
 from reid.figures.distances import distance_histograms
 from reid.figures.models import ModelPoint, model_chart
+from reid.figures.pair import crop_pair
 from reid.figures.ranked import Match, RankedList, ranked_lists
 from reid.figures.reliability import reliability_diagram
 from reid.figures.site import site_curve
@@ -28,6 +30,7 @@ __all__ = [
     "ModelPoint",
     "RankedList",
     "cmc_curves",
+    "crop_pair",
     "distance_histograms",
     "loss_table",
     "model_chart",

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -186,3 +187,20 @@ def test_a_stranger_who_would_have_been_too_quick_stays_a_stranger():
         patch.setattr("tracker.linking.learn", lambda tracklets, groups: {})
         blind = link(people, vectors, curve)
     assert frozenset([("a", 1), ("b", 2 * count + 1)]) in {frozenset(identity.members) for identity in blind}
+
+
+def test_photos_have_no_clock_and_hide_nobodys_way():
+    times = [30.0] * LEAST_TRANSITS
+    people, groups = ways(times)
+    count = len(people)
+    for number, group in enumerate(groups):  # a photo of everybody, numbered as if between the two sightings
+        people.append(
+            replace(tracklet(("album", number + 1), 1000.0 * number + 20, 1000.0 * number + 20), photo="x.jpg")
+        )
+        group.members.append(count + number)
+    transits = learn(people, groups)
+    assert transits["a", "b"] == pytest.approx(times)
+    assert set(transits) == {("a", "b")}
+    too_quick = [tracklet(("a", 99), 0, 5), tracklet(("b", 99), 5.1, 9)]
+    assert too_soon(too_quick, transits)([0], [1]) < 0
+    assert too_soon([too_quick[0], replace(too_quick[1], photo="y.jpg")], transits)([0], [1]) == 0

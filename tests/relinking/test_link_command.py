@@ -5,16 +5,19 @@ import itertools
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from reid.calibration import Calibration, Curve
 from tests.clips import cut
 from tests.helpers import colour_embedder
-from tracker import outputs
+from tracker import outputs, site
 from tracker.cli import main
 from tracker.demo import render_demo
 from tracker.detect import YoloDetector
 from tracker.relinking.corrections import CORRECTIONS
 from tracker.store import Run
+from tracker.unlabelled import Pairs
 
 CLIPS = ("a.mp4", "b.mp4", "c.mp4")
 
@@ -168,6 +171,20 @@ def test_two_people_are_divided_and_stay_so(desk, capsys):
     assert groups(numbers()) == groups(before)
 
 
+def test_no_number_is_given_twice(desk):
+    before = numbers()
+    a, b = in_one(before)
+    given = set(before.values())
+    for correction in (1, 3, 5):
+        assert link("--different", a, b) == 0
+        (new,) = set(numbers().values()) - set(before.values())
+        assert new not in given
+        given.add(new)
+        assert link("--undo", correction) == 0
+        assert numbers() == before
+    assert Run.open("all").manifest["linking"]["highest"] == max(given)
+
+
 def test_nobody_leaves_all_results(desk):
     before, name = numbers(), "a/1"
     assert link("--nobody", name) == 0
@@ -287,7 +304,9 @@ def test_corrections_are_not_applied_to_another_trackers_tracklets(desk, capsys)
     a, b = in_one(numbers())
     assert link("--different", a, b) == 0
     assert run(*CLIPS, out="all", options=["--tracker", "ocsort"]) == 0
-    assert capsys.readouterr().err.count("are kept and not applied: 1") == 1
+    told = capsys.readouterr().err
+    assert told.count("are kept and not applied: 1") == 1
+    assert told.count("since something differs: --tracker (ocsort, ") == 1
     assert run(*CLIPS, out="all") == 0
     assert numbers()[a] != numbers()[b]
 
@@ -405,26 +424,46 @@ def test_growing_interrupted_loses_nobody(desk, monkeypatch, when):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "differs"),
     [
-        ["--min-probability", "0.9"],
-        ["--cameras", "x", "y", "z"],
-        ["--start-times", "0", "1", "50"],
-        ["--disjoint", "all"],
+        (["--min-probability", "0.9"], "--min-probability (0.9, 0.5 before)"),
+        (["--cameras", "x", "y", "z"], "camera or start time of a, b"),
+        (["--start-times", "0", "1", "50"], "camera or start time of b"),
+        (["--disjoint", "all"], "--disjoint"),
     ],
 )
-def test_where_the_question_is_another_everything_is_linked_afresh(desk, capsys, options):
+def test_where_the_question_is_another_everything_is_linked_afresh(desk, capsys, options, differs):
     grow(desk)
     before = numbers("out")
     capsys.readouterr()
     assert run(*CLIPS, out="out", options=options) == 0
-    assert "stay as they were" not in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert not [line for line in told if "stay as they were" in line]
+    assert f"everything is linked afresh, since something differs: {differs}" in told
     found = groups(numbers("out"))
     assert set(before.values()) & set(numbers("out").values())
     shutil.rmtree(desk / "out")
     lend_stages(desk)
     assert run(*CLIPS, out="out", options=options) == 0
     assert found == groups(numbers("out"))
+
+
+def test_what_similarities_mean_is_a_question_too(desk, capsys):
+    calibration = Calibration(Curve(5.0, -2.0), Curve(5.0, -2.0))
+    some = Pairs(np.array([-0.1, 0.1], np.float32), 4, np.zeros(0, np.float32), np.zeros(0, np.float32))
+    site.write(desk / "all", Run.open("all").manifest["embedder"], calibration, calibration.tracklets, some)
+    assert run(*CLIPS, out="all") == 0
+    assert "differs: what similarities mean (`reidtrack calibrate`" in capsys.readouterr().err
+
+
+def test_a_run_that_grows_keeps_its_own_probability(desk, capsys):
+    grow(desk)
+    assert link("--min-probability", 0.7, out="out") == 0
+    before = numbers("out")
+    assert run(*CLIPS, out="out") == 0
+    assert "afresh, since" not in capsys.readouterr().err
+    assert {name: numbers("out")[name] for name in before} == before
+    assert Run.open("out").manifest["options"]["min_probability"] == 0.7
 
 
 def test_a_run_of_another_recordings_name_keeps_its_people(desk):
@@ -477,6 +516,35 @@ def test_rendered_videos_follow_and_are_left_out_where_the_recording_is_gone(des
     assert not (desk / "all/rendered").exists()
 
 
+def test_a_recording_that_cannot_be_read_any_more_costs_its_picture_only(desk, capsys):
+    path = desk / "all/run.json"
+    manifest = json.loads(path.read_text())
+    manifest["options"]["render"] = True
+    for entry in manifest["recordings"]:
+        entry["path"] = str(desk / f"{entry['name']}.mp4")
+    path.write_text(json.dumps(manifest))
+    (desk / "b.mp4").write_text("no video")
+    a, b = in_two(numbers())
+    assert link("--same", a, b) == 0
+    assert numbers()[a] == numbers()[b]
+    told = capsys.readouterr()
+    assert "warning: " in told.err
+    assert "b.mp4: not a video" in told.err
+    assert "report: all/report.html" in told.err
+    assert sorted(path.name for path in (desk / "all/rendered").iterdir()) == ["a.mp4", "c.mp4"]
+    assert "it is not rendered" in (desk / "all/report.html").read_text()
+    (warning,) = Run.open("all").manifest["warnings"]
+    assert "b.mp4" in warning
+
+
+def test_a_run_is_complete_before_it_is_rendered(desk, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_writing(patch, "render")
+        assert run(*CLIPS, out="all", options=["--render"]) == 1
+    assert Run.open("all").identities()
+    assert (desk / "all/report.html").is_file()
+
+
 def test_a_run_of_an_earlier_version_is_linked_afresh(desk, capsys):
     """Its run.json says neither which files its stages made nor how it was linked."""
     before, path = numbers(), desk / "all/run.json"
@@ -485,6 +553,8 @@ def test_a_run_of_an_earlier_version_is_linked_afresh(desk, capsys):
         del entry["stages"]
     del manifest["linking"], manifest["calibration"], manifest["options"]["disjoint"]
     path.write_text(json.dumps(manifest))
+    assert link("--pairs", "pairs.csv") == 1
+    assert "made by an older version" in error_line(capsys)
     assert link() == 1
     assert "give its `reidtrack run` command again" in error_line(capsys)
     assert run(*CLIPS, out="all") == 0

@@ -34,7 +34,7 @@ class World:
         self.keys = [one.key for one in people]
         self.present = {Mark(f"{key.recording}.parquet", key.track_id, 1): key for key in self.keys}
         self.named = {key: Named(key, mark) for mark, key in self.present.items()}
-        self.log = []
+        self.log, self.highest = [], 0
         self.before = self.link(Known(disjoint=disjoint))
 
     def link(self, known, nobody=frozenset()):
@@ -52,8 +52,9 @@ class World:
         undone = self.log[undoes - 1] if undoes else None
         facts = told(self.log, self.present)
         tracklets = {one.key: one for one in self.people if one.key not in facts.nobody}
-        highest = max(number for one in self.log for number in [0, *one.was.values()])
-        known = known_of(facts, {**self.before, NO_TRACKLET: highest}, tracklets, Known(disjoint=self.disjoint), undone)
+        self.highest = max(self.highest, *self.before.values(), 0)
+        before = {**self.before, NO_TRACKLET: self.highest}
+        known = known_of(facts, before, tracklets, Known(disjoint=self.disjoint), undone)
         self.before = self.link(known, facts.nobody)
         return known
 

@@ -1,11 +1,12 @@
 """Discarding: twins, things that never move and noise go; whoever may be a person stays."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.repair.people import CURVE, embeddings, nobody, person, walk
+from tests.repair.people import CURVE, DIM, SECONDS, embeddings, nobody, person, walk
 from tracker.repair.discard import NOISE_S, STILL_S, SURE, discard_noise, discard_still, discard_twins
 from tracker.types import TrackletKey
 
@@ -13,7 +14,7 @@ OTHERS = [walk(number, 0, 3, at=(100 * number, 300)) for number in (8, 9)]
 
 
 def numbers(discard, tracklets, people):
-    kept, vectors = discard(tracklets, embeddings(tracklets, people), CURVE)
+    kept, vectors = discard(tracklets, embeddings(tracklets, people), CURVE, SECONDS)
     assert vectors.keys == tuple(one.key for one in kept)
     return [one.key.track_id for one in kept]
 
@@ -46,6 +47,21 @@ def test_of_two_twins_of_each_other_one_stays():
     assert numbers(discard_twins, [*same, *OTHERS], [7, 7, 5, 6]) == [1, 8, 9]
 
 
+def test_only_those_who_are_there_at_the_same_time_are_looked_at(monkeypatch):
+    """A long recording takes about a second, not as many as its tracklets squared."""
+    looked = []
+    monkeypatch.setattr("tracker.repair.discard._rides", lambda a, b: looked.append((a, b)) or False)
+    day = [replace(DAY, key=TrackletKey("gate", number), time_s=DAY.time_s + 3 * number) for number in range(8000)]
+    vectors = np.resize(person(1, 50), (len(day), DIM))
+    began = time.process_time()
+    kept, _ = discard_twins(day, embeddings(day, vectors), CURVE, SECONDS)
+    assert time.process_time() - began < 3
+    assert len(kept) == len(day)
+    assert looked == []
+
+
+DAY = walk(1, 0, 2, crops=1)
+
 # ---- still
 
 HALL = walk(8, 0, 2 * STILL_S, at=(400, 300), speed=(3, 0), crops=8)
@@ -57,12 +73,12 @@ def poster(**changes):
     return replace(thing, xyxy=thing.xyxy + np.resize([0, 0.5, 1], (len(thing.index), 1)).astype(np.float32), **changes)
 
 
-def still(thing, spread, others=(HALL,)):
-    """Whether it is dropped, its pictures that unlike."""
-    tracklets = [thing, *others]
-    vectors = np.concatenate([person(3, len(thing.crops), spread), *(person(5, len(one.crops)) for one in others)])
-    kept, _ = discard_still(tracklets, embeddings(tracklets, vectors), CURVE)
-    assert kept[-len(others) :] == list(others)
+def still(thing, spread, others=(HALL,), seconds=2 * STILL_S):
+    """Whether it is dropped from a recording that long, its pictures that unlike."""
+    tracklets = [*others, thing]
+    vectors = np.concatenate([*(person(5, len(one.crops)) for one in others), person(3, len(thing.crops), spread)])
+    kept, _ = discard_still(tracklets, embeddings(tracklets, vectors), CURVE, seconds)
+    assert kept[: len(others)] == list(others)
     return len(kept) < len(tracklets)
 
 
@@ -87,8 +103,15 @@ def test_whoever_comes_or_goes_stays():
     assert not still(replace(thing, **parts, crops=thing.crops[:5]), spread=0.02)
 
 
+def test_whoever_is_alone_in_a_long_recording_and_still_for_a_part_of_it_stays():
+    """From the recording's beginning to its end, not from the first tracklet's to the last one's."""
+    assert not still(poster(), 0.02, others=(), seconds=3 * STILL_S)
+    assert still(poster(), 0.02, others=())
+
+
 def test_in_a_short_clip_nobody_is_a_poster():
-    assert not still(walk(1, 0, STILL_S - 2, crops=8), 0.02, [walk(8, 0, STILL_S - 2, at=(300, 300))])
+    short = STILL_S - 2
+    assert not still(walk(1, 0, short, crops=8), 0.02, [walk(8, 0, short, at=(300, 300))], short)
 
 
 # ---- noise
@@ -105,7 +128,7 @@ def test_whoever_is_surely_seen_or_stays_is_kept(thing):
 
 @pytest.mark.parametrize("discard", [discard_twins, discard_still, discard_noise])
 def test_nothing_to_discard(discard):
-    kept, vectors = discard([], nobody(), CURVE)
+    kept, vectors = discard([], nobody(), CURVE, SECONDS)
     assert (kept, len(vectors.vectors)) == ([], 0)
 
 
@@ -114,4 +137,4 @@ def test_other_tracklets_vectors_are_refused(discard):
     alone = [walk(1, 0, 3)]
     other = replace(embeddings(alone, [7]), keys=(TrackletKey("gate", 2),))
     with pytest.raises(ValueError, match="expected those of the same tracklets"):
-        discard(alone, other, CURVE)
+        discard(alone, other, CURVE, SECONDS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import tracklet
-from tests.repair.people import CURVE, DIM, embeddings, following, nobody, person
+from tests.repair.people import CURVE, DIM, SECONDS, embeddings, following, nobody, person
 from tracker.linking.evidence import reliability
 from tracker.repair import vectors as kept_together
 from tracker.repair.divide import divide, moments
@@ -93,7 +93,7 @@ def track(number, crops, start=0.0):
 def test_a_divided_tracklet_keeps_its_number_and_loses_nothing():
     whole = [track(4, 6), track(2, 10), track(3, 6)]
     vectors = following((7, 6), (1, 4), (2, 6), (8, 6))
-    parts, given_ = divide(whole, embeddings(whole, vectors), CURVE)
+    parts, given_ = divide(whole, embeddings(whole, vectors), CURVE, SECONDS)
     assert [part.key.track_id for part in parts] == [4, 2, 5, 3]
     first, second = parts[1:3]
     assert (first.index[-1], second.index[0]) == (40, 41)  # half way between crops of frames 35 and 45
@@ -110,7 +110,7 @@ def test_a_divided_tracklet_keeps_its_number_and_loses_nothing():
 
 def test_new_parts_are_numbered_in_order_of_time():
     whole = [track(1, 8, start=100), track(2, 8)]
-    parts, _ = divide(whole, embeddings(whole, following((1, 4), (2, 4), (3, 4), (4, 4))), CURVE)
+    parts, _ = divide(whole, embeddings(whole, following((1, 4), (2, 4), (3, 4), (4, 4))), CURVE, SECONDS)
     assert [(part.key.track_id, part.start_s > 99) for part in parts] == [(1, True), (4, True), (2, False), (3, False)]
 
 
@@ -129,9 +129,9 @@ def test_what_everyone_in_a_room_shares_holds_nothing_together(monkeypatch):
     whole = [track(number, 8) for number in range(1, 30)]
     vectors = np.concatenate([following((1, 4), (2, 4)), *(person(number, 8) for number in range(2, 30))]) + light
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    assert len(divide(whole, embeddings(whole, vectors), CURVE)[0]) == 29
+    assert len(divide(whole, embeddings(whole, vectors), CURVE, SECONDS)[0]) == 29
     monkeypatch.undo()
-    assert len(divide(whole, embeddings(whole, vectors), CURVE)[0]) == 30
+    assert len(divide(whole, embeddings(whole, vectors), CURVE, SECONDS)[0]) == 30
 
 
 def test_poor_pictures_that_differ_divide_nothing():
@@ -143,11 +143,11 @@ def test_poor_pictures_that_differ_divide_nothing():
 
 
 def test_nothing_to_divide():
-    assert divide([], nobody(), CURVE)[0] == []
+    assert divide([], nobody(), CURVE, SECONDS)[0] == []
 
 
 def test_other_tracklets_vectors_are_refused():
     whole = [track(1, 2)]
     other = replace(embeddings(whole, person(1, 2)), keys=(TrackletKey("gate", 2),))
     with pytest.raises(ValueError, match="expected those of the same tracklets"):
-        divide(whole, other, CURVE)
+        divide(whole, other, CURVE, SECONDS)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import same_tracklet
-from tests.repair.people import CURVE, embeddings, nobody, person, walk
+from tests.repair.people import CURVE, SECONDS, embeddings, nobody, person, walk
 from tracker.repair.join import (
     LONGEST_S,
     OVERLAP_S,
@@ -26,7 +26,7 @@ from tracker.types import Crop, TrackletKey
 
 def joined(tracklets, people):
     """Numbers that remain, and how many boxes each has."""
-    found, given_ = join(tracklets, embeddings(tracklets, people), CURVE)
+    found, given_ = join(tracklets, embeddings(tracklets, people), CURVE, SECONDS)
     assert given_.keys == tuple(one.key for one in found)
     assert given_.counts.tolist() == [len(one.crops) for one in found]
     return {one.key.track_id: len(one.index) for one in found}
@@ -70,7 +70,7 @@ def test_two_people_at_once_are_never_joined():
 
 def test_a_track_that_hands_over_to_another_on_the_same_boxes_is_joined_and_the_surer_box_stays():
     before, after = walk(1, 0, 3, score=0.9), walk(2, 2.6, 6, at=(104, 52), score=0.5)
-    whole, vectors = join([before, after, PASSER_BY], embeddings([before, after, PASSER_BY], [7, 7, 8]), CURVE)
+    whole, vectors = join([before, after, PASSER_BY], embeddings([before, after, PASSER_BY], [7, 7, 8]), CURVE, SECONDS)
     assert whole[0].index.tolist() == list(range(1, 62))
     assert whole[0].xyxy[30, 0] == 100  # both have this frame
     assert whole[0].xyxy[31, 0] == 104
@@ -83,7 +83,7 @@ def test_of_a_frame_with_two_crops_the_better_stays_with_its_vector():
     before = replace(before, crops=(*before.crops[:-1], last))
     after = replace(after, crops=(Crop(last.index, 0.7, b"better"), *after.crops[1:]))
     vectors = np.concatenate([person(7, 6), person(8, 3)])
-    whole, given_ = join([before, after, PASSER_BY], embeddings([before, after, PASSER_BY], vectors), CURVE)
+    whole, given_ = join([before, after, PASSER_BY], embeddings([before, after, PASSER_BY], vectors), CURVE, SECONDS)
     assert [crop.index for crop in whole[0].crops] == sorted({crop.index for crop in (*before.crops, *after.crops)})
     assert whole[0].crops[2].jpeg == b"better"
     np.testing.assert_array_equal(given_.each()[0], vectors[[0, 1, 3, 4, 5]])
@@ -103,16 +103,16 @@ def test_the_order_of_the_tracklets_does_not_matter():
 
 
 def test_nothing_to_join():
-    assert join([], nobody(), CURVE)[0] == []
+    assert join([], nobody(), CURVE, SECONDS)[0] == []
     alone = [walk(1, 0, 3)]
-    assert same_tracklet(join(alone, embeddings(alone, [7]), CURVE)[0][0], alone[0])
+    assert same_tracklet(join(alone, embeddings(alone, [7]), CURVE, SECONDS)[0][0], alone[0])
 
 
 def test_other_tracklets_vectors_are_refused():
     alone = [walk(1, 0, 3)]
     other = replace(embeddings(alone, [7]), keys=(TrackletKey("gate", 2),))
     with pytest.raises(ValueError, match="expected those of the same tracklets"):
-        join(alone, other, CURVE)
+        join(alone, other, CURVE, SECONDS)
 
 
 # ---- parts
@@ -141,7 +141,7 @@ def test_candidates_by_naive_loops(times):
 @given(st.lists(st.tuples(TIMES, st.integers(1, 2)), max_size=7))
 def test_what_is_joined_has_every_frame_once_and_loses_none(drawn):
     tracklets = [walk(k, start, start + long, at=(x, 50)) for k, ((start, long, x), _) in enumerate(drawn, 1)]
-    found, _ = join(tracklets, embeddings(tracklets, [who for _, who in drawn]), CURVE)
+    found, _ = join(tracklets, embeddings(tracklets, [who for _, who in drawn]), CURVE, SECONDS)
     numbers = {one.key.track_id for one in tracklets}
     assert {one.key.track_id for one in found} <= numbers
     for one in found:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import same_tracklet
-from tests.repair.people import CURVE, DIM, embeddings, following, nobody, walk
+from tests.repair.people import CURVE, DIM, SECONDS, embeddings, following, nobody, walk
 from tracker.repair import REPAIRS, repair
 from tracker.repair.vectors import pooled
 from tracker.types import TrackletKey
@@ -18,7 +18,7 @@ every = pytest.mark.parametrize("name", REPAIRS)
 def test_good_tracklets_are_left_alone(name):
     good = [walk(number, number, number + 4, at=(150 * number, 50)) for number in (1, 2, 3)]
     given_ = embeddings(good, [4, 5, 6])
-    whole, kept = REPAIRS[name](good, given_, CURVE)
+    whole, kept = REPAIRS[name](good, given_, CURVE, SECONDS)
     assert all(same_tracklet(a, b) for a, b in zip(whole, good, strict=True))
     assert kept.keys == given_.keys
     np.testing.assert_array_equal(kept.vectors, given_.vectors)
@@ -28,11 +28,19 @@ def test_good_tracklets_are_left_alone(name):
 def test_keys_are_unique_and_the_given_is_not_changed(name):
     given_ = crossing()
     before = [one.key for one in given_[0]], given_[1].vectors.copy()
-    whole, kept = REPAIRS[name](*given_, CURVE)
+    whole, kept = REPAIRS[name](*given_, CURVE, SECONDS)
     assert len({one.key for one in whole}) == len(whole)
     assert kept.keys == tuple(one.key for one in whole)
     assert [one.key for one in given_[0]] == before[0]
     np.testing.assert_array_equal(given_[1].vectors, before[1])
+
+
+def test_crops_are_passed_on_as_they_are():
+    """Their pictures are read afterwards, so that what is known of a crop is which object it is."""
+    tracklets, given_ = crossing()
+    known = {id(crop) for one in tracklets for crop in one.crops}
+    whole, _ = repair(tracklets, given_, CURVE, SECONDS)
+    assert {id(crop) for one in whole for crop in one.crops} <= known
 
 
 def crossing():
@@ -44,7 +52,7 @@ def crossing():
 
 
 def test_a_track_that_changed_its_person_is_divided_and_the_rest_joined_to_whom_it_is():
-    whole, given_ = repair(*crossing(), CURVE)
+    whole, given_ = repair(*crossing(), CURVE, SECONDS)
     vectors = pooled(whole, given_)
     assert [one.key.track_id for one in whole] == [1, 10, 9]
     assert whole[0].index[-1] == 81
@@ -56,13 +64,13 @@ def test_a_track_that_changed_its_person_is_divided_and_the_rest_joined_to_whom_
 
 def test_only_the_repairs_asked_for():
     tracklets, given_ = crossing()
-    assert len(repair(tracklets, given_, CURVE, ())[0]) == 3
-    assert len(repair(tracklets, given_, CURVE, ("divide",))[0]) == 4
-    assert len(repair(tracklets, given_, CURVE, ("join",))[0]) == 3
+    assert len(repair(tracklets, given_, CURVE, SECONDS, ())[0]) == 3
+    assert len(repair(tracklets, given_, CURVE, SECONDS, ("divide",))[0]) == 4
+    assert len(repair(tracklets, given_, CURVE, SECONDS, ("join",))[0]) == 3
 
 
 def test_nothing_to_repair():
-    whole, given_ = repair([], nobody(), CURVE)
+    whole, given_ = repair([], nobody(), CURVE, SECONDS)
     assert (whole, given_.keys, pooled(whole, given_).shape) == ([], (), (0, DIM))
 
 
@@ -70,4 +78,4 @@ def test_other_tracklets_vectors_are_refused():
     tracklets, given_ = crossing()
     other = replace(given_, keys=(TrackletKey("gate", 5), *given_.keys[1:]))
     with pytest.raises(ValueError, match="expected those of the same tracklets"):
-        repair(tracklets, other, CURVE, ())
+        repair(tracklets, other, CURVE, SECONDS, ())

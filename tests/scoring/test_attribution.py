@@ -101,6 +101,24 @@ def test_a_run_that_found_nothing():
     assert losses([scene(people, Boxes.empty())], table([])) == (0, {"missed people": 1})
 
 
+def test_an_identity_that_is_twice_in_a_frame_is_right_once():
+    people = boxes(*standing(1, 0, range(1, 5)), *standing(2, 50, range(1, 4)))
+    found = boxes(*standing(0, 0, range(1, 5)), *standing(1, 2, range(1, 5)), *standing(2, 50, range(1, 4)))
+    idf1, lost = losses([scene(people, found)], table([1, 1, 1]))
+    assert idf1 == score_tracking([scene(people, found)], np.array([1, 1, 1])).idf1 == pytest.approx(2 * 4 / 18)
+    assert lost["linking"] == pytest.approx(2 * 3 / 18)
+
+
+@given(worlds(), st.lists(st.integers(1, 3), min_size=12, max_size=12))
+def test_the_score_is_idf1_whatever_was_joined(world, numbers):
+    """Also tracklets of one moment."""
+    scenes, count = world[0], len(world[1])
+    if any(len(one.people) for one in scenes):
+        made = attribute(scenes, table(numbers[:count], recording=[one.name for one in scenes for _ in range(6)]))
+        assert made.idf1 == pytest.approx(score_tracking(scenes, np.array(numbers[:count])).idf1)
+        assert min(made.losses().values()) >= -1e-12
+
+
 @given(worlds(), st.sampled_from([1.0, 3.0]))
 def test_every_loss_is_a_loss_and_all_add_up(world, start):
     scenes, numbers = world

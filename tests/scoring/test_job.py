@@ -1,19 +1,25 @@
 """A finished run on disk and a folder of truth, to all figures, the picture and the command's text."""
 
 import json
+import shutil
+import tracemalloc
 
 import matplotlib.image
 import numpy as np
 import pytest
 
+from reid.calibration import Curve
 from reid.errors import DataError
 from tests.scoring.worlds import standing, write_run, write_truth
 from tracker.cli import main
 from tracker.errors import RunError
+from tracker.material import Material
 from tracker.scoring import score_run
 from tracker.scoring.figure import MOST, draw_scores
-from tracker.scoring.job import ALL
+from tracker.scoring.found import read_tracklet_table
+from tracker.scoring.job import ALL, Joins, score_joins
 from tracker.store import Run
+from tracker.types import Crop, Tracklet
 
 FRAMES = range(1, 11)
 PEOPLE = {
@@ -120,6 +126,111 @@ def test_frames_that_the_run_did_not_look_at_are_told(tmp_path, said):
     assert not any("warning" in line for line in said)
 
 
+def sample(folder, count):
+    """Say that the run looked at ``count`` of its frames."""
+    path = folder / "run/run.json"
+    manifest = json.loads(path.read_text())
+    for entry in manifest["recordings"]:
+        entry["video"]["sampled"] = count
+    path.write_text(json.dumps(manifest))
+
+
+TENTH = (1, 4, 6, 9)  # of 25 frames a second, sampled at 10: no step of theirs is common
+
+
+@pytest.mark.parametrize("seen", [TENTH, ()])
+def test_the_detections_tell_which_frames_were_looked_at(tmp_path, said, seen):
+    """Also where nobody was found."""
+    tracks = {"gate": {1: standing(0, seen)} if seen else {}}
+    log, identity = {"gate": dict.fromkeys(TENTH, ())}, {("gate", 1): 1} if seen else {}
+    write_run(tmp_path / "run", tracks, identity=identity, frames=10, detections=log)
+    sample(tmp_path, 4)
+    write_truth(tmp_path / "truth", {"gate": {1: standing(0, FRAMES)}})
+    scored(tmp_path, said)
+    assert said[1].startswith("warning: gate: the run looked at 4 of 10 frames; 6 of the 10 that are scored are not")
+    said.clear()
+    scored(tmp_path, said, frames=range(4, 7, 2))
+    assert not any("warning" in line for line in said)
+
+
+@pytest.mark.parametrize("log", [None, {"gate": dict.fromkeys(FRAMES, ())}])
+def test_where_nothing_tells_which_frames_the_warning_says_so(tmp_path, said, log):
+    """The detections are gone, or they are also those of an earlier run that looked at more."""
+    tracks = {"gate": {1: standing(0, TENTH)}}
+    write_run(tmp_path / "run", tracks, identity={("gate", 1): 1}, frames=10, detections=log)
+    sample(tmp_path, 4)
+    write_truth(tmp_path / "truth", {"gate": {1: standing(0, FRAMES)}})
+    scored(tmp_path, said)
+    assert "4 of 10 frames; some of the 10 that are scored may not be among them" in said[1]
+
+
+def test_two_tracklets_of_one_moment_joined_by_a_correction(tmp_path, said):
+    """Each keeps its own boxes, the identity counts once in a frame."""
+    write_run(tmp_path / "run", {"gate": PEOPLE["gate"]}, identity={("gate", 1): 4, ("gate", 2): 4}, frames=10)
+    write_truth(tmp_path / "truth", {"gate": PEOPLE["gate"]})
+    scores = scored(tmp_path, said)
+    assert scores.labels.counts.tolist() == [[10, 0], [0, 10]]
+    assert scores.identities[ALL].idf1 == scores.attribution.idf1 == 0.5
+    assert scores.identities[ALL].false == 10
+    assert scores.tracklets[ALL].idf1 == 1
+
+
+def test_tracklets_of_one_moment_and_identity_with_gaps(tmp_path, said):
+    """Where a tracklet has no box in a frame of its own, the other's box is not taken for it."""
+    tracks = {"gate": {1: standing(0, (1, 2, 5, 6, 9)), 2: standing(50, (2, 3, 6, 7, 8)), 3: standing(90, (7, 10))}}
+    write_run(tmp_path / "run", tracks, identity={("gate", row): 4 for row in (1, 2, 3)}, frames=10)
+    write_truth(tmp_path / "truth", tracks)
+    scores = scored(tmp_path, said)
+    assert scores.labels.counts.tolist() == [[5, 0, 0], [0, 5, 0], [0, 0, 2]]
+
+
+def test_more_boxes_of_an_identity_than_tracklets_do_not_fit(tmp_path, said):
+    write_run(tmp_path / "run", {"gate": PEOPLE["gate"]}, identity={("gate", 1): 4, ("gate", 2): 4}, frames=10)
+    write_truth(tmp_path / "truth", {"gate": PEOPLE["gate"]})
+    path = tmp_path / "run/tracks/gate.txt"
+    path.write_text("1,4,0,0,10,20\n" * 3)
+    with pytest.raises(RunError, match=r"gate\.txt: does not fit the run's tracklets"):
+        scored(tmp_path, said)
+
+
+def test_vectors_are_compared_as_linking_does(tmp_path):
+    """Centred on a camera, those of an album as they are."""
+    rng = np.random.default_rng(0)
+    tracks = {name: {row: standing(20 * row, (1,)) for row in range(1, 5)} for name in ("gate", "photos")}
+    keys = [(name, row) for name in tracks for row in tracks[name]]
+    vectors = {key: row / np.linalg.norm(row) for key, row in zip(keys, rng.normal(1, 1, (8, 6)), strict=True)}
+    write_run(tmp_path / "run", tracks, identity={key: number for number, key in enumerate(keys)}, vectors=vectors)
+    path = tmp_path / "run/run.json"
+    manifest = json.loads(path.read_text())
+    manifest["recordings"][1]["photos"] = ["a.jpg"]
+    path.write_text(json.dumps(manifest))
+    found = read_tracklet_table(Run.open(tmp_path / "run"))
+    people = [
+        Tracklet(key, camera, *one_box(), (Crop(1, 0.5, b""),), "a.jpg" if key.recording == "photos" else "")
+        for key, camera in zip(found.keys, found.camera, strict=True)
+    ]
+    material = Material([], [], people, found.vectors, "model", Curve(1, 0), [])
+    np.testing.assert_array_equal(found.centred(), material.centred())
+    np.testing.assert_array_equal(found.centred()[4:], found.vectors[4:])
+
+
+def one_box():
+    return np.ones(1, np.int64), np.zeros(1), np.zeros((1, 4), np.float32), np.ones(1, np.float32)
+
+
+def test_joins_of_many_tracklets_take_little_memory():
+    tracemalloc.start()
+    joins = score_joins(np.repeat([1, 2], 2000), np.arange(4000) // 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (joins.precision, joins.recall) == (1, pytest.approx(1 / 1999))
+    assert peak < 2e6
+
+
+def test_joins_of_nobody_are_none():
+    assert score_joins(np.array([0, -1]), np.array([1, 1])) == Joins(None, None)
+
+
 def test_ignored_boxes_and_small_ones(tmp_path, said):
     perfect(tmp_path)
     write_truth(tmp_path / "truth", {name: {1: paths[1]} for name, paths in PEOPLE.items()})
@@ -209,6 +320,19 @@ def test_text_files_and_picture(desk, capsys):
 def test_json_is_the_file(desk, capsys):
     assert evaluate("run", "--truth", "truth", "--out", "scores", "--json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((desk / "scores/scores.json").read_text())
+
+
+def test_a_file_where_the_results_should_go_is_told_before_the_work(desk, capsys):
+    (desk / "scores").write_text("")
+    for arguments in (["run", "--truth", "truth"], ["market1501", "--data", "truth"]):
+        assert evaluate(*arguments, "--out", "scores") == 2
+        assert capsys.readouterr().err.strip() == "error: --out scores: cannot be a folder (File exists); give another"
+
+
+def test_a_run_without_its_table(desk, capsys):
+    shutil.rmtree(desk / "run/tracklets.lance")
+    assert evaluate("run", "--truth", "truth") == 1
+    assert "tracklets.lance: absent or damaged; give the `reidtrack run` command again" in capsys.readouterr().err
 
 
 def test_one_camera_has_one_row(desk, capsys):

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from reid.evaluation.search import overlap
 from tests.scoring.worlds import boxes, scene
 from tracker.scoring.boxes import Boxes
-from tracker.scoring.metrics import idf1_of_several_cameras, score_tracking
+from tracker.scoring.metrics import _trackeval_data, idf1_of_several_cameras, score_tracking
 from tracker.scoring.scene import prepare
 from tracker.scoring.truth import find_truth, read_truth
 
@@ -58,6 +59,28 @@ def test_without_identities_of_one_camera():
     assert linked == pytest.approx(2 * 5 / (9 + 5))
     assert idf1_of_several_cameras([FIRST, SECOND], np.array([10, 20, 30]), ["cam1", "cam2"]) == 0
     assert idf1_of_several_cameras([FIRST, SECOND], np.array([10, 10, 30]), ["cam1", "cam1"]) is None
+
+
+# ---- an identity that is twice in a frame
+
+
+def test_an_identity_on_two_people_at_once_counts_once():
+    people = boxes(*((frame, person, 50 * person) for frame in range(1, 5) for person in (1, 2)))
+    found = boxes(*((frame, person - 1, 50 * person) for frame in range(1, 5) for person in (1, 2)))
+    more = boxes((5, 1, 0))
+    scores = score_tracking([scene(people, found), scene(more, boxes((5, 0, 0)))], np.array([7, 7]))
+    assert (scores.idf1, scores.idp, scores.idr) == (pytest.approx(10 / 18), 5 / 9, 5 / 9)
+    assert (scores.false, scores.missed, scores.switches) == (4, 4, 0)  # all on person 1, whose identity it is
+    alone = scene(people, found.take(found.id == 0))
+    assert scores.ass_a == pytest.approx(score_tracking([alone, scene(more, boxes((5, 0, 0)))], np.array([7])).ass_a)
+
+
+def test_of_two_boxes_on_one_person_the_better_one_counts():
+    people = boxes(*((frame, 1, 0) for frame in range(1, 5)))
+    found = boxes(*((frame, row, 2 * row) for frame in range(1, 5) for row in (1, 0)))
+    scores = score_tracking([scene(people, found)], np.array([7, 7]))
+    assert (scores.idf1, scores.false, scores.missed) == (pytest.approx(8 / 12), 4, 0)
+    assert scores.ass_a == 1
 
 
 def noisy():
@@ -174,6 +197,30 @@ def test_agrees_with_an_independent_implementation(world):
     assert (scores.hota, scores.det_a, scores.ass_a) == pytest.approx(
         (result.hota.hota, result.hota.deta, result.hota.assa)
     )
+
+
+@given(worlds())
+def test_idf1_is_the_reference_implementations(world):
+    from trackeval.metrics import Identity
+
+    scenes, numbers = world
+    people = np.unique(np.concatenate([one.people.id for one in scenes]))
+    data = _trackeval_data(scenes, people, numbers, np.full(len(numbers), -1))
+    theirs = Identity({"THRESHOLD": 0.5, "PRINT_CONFIG": False}).eval_sequence(data)
+    ours = score_tracking(scenes, numbers)
+    assert (ours.idf1, ours.idp, ours.idr) == pytest.approx((theirs["IDF1"], theirs["IDP"], theirs["IDR"]))
+
+
+def test_many_tracklets_are_scored_in_little_memory():
+    frames = range(1, 3001)
+    people = boxes(*((frame, 1, 0) for frame in frames))
+    found = boxes(*((frame, frame - 1, 0) for frame in frames))
+    tracemalloc.start()
+    scores = score_tracking([scene(people, found)], np.arange(3000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert scores.idf1 == pytest.approx(2 / 6000)
+    assert peak < 30e6  # a square of people and tracklets has 72
 
 
 def naive_clear(scenes, numbers):

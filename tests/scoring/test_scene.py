@@ -52,6 +52,16 @@ def test_a_box_on_an_ignored_one_is_neither_right_nor_wrong():
     assert found_after(truth(ignored=ignored), boxes((2, 0, 100))) == [100]
 
 
+def test_one_of_several_people_in_an_ignored_box_is_not_ignored():
+    """The box around both is; where each may be found alone, each has an ignored box."""
+    pair = Boxes.sorted([1], [-1], [(0, 0, 21, 20)])
+    found = Boxes.sorted([1, 1, 1], [0, 1, 2], [(0, 0, 20, 20), (0, 0, 10, 20), (11, 0, 21, 20)])
+    made = prepare("a", truth(ignored=pair), found, range(1, 2))
+    assert (made.found.id.tolist(), made.left_out.id.tolist()) == ([1, 2], [0])
+    each = pair.joined(boxes((1, -1, 0), (1, -1, 11)))
+    assert len(prepare("a", truth(ignored=each), found, range(1, 2)).found) == 0
+
+
 def test_people_are_matched_before_ignored_boxes():
     """Both found boxes overlap the ignored one; the one that finds the person stays."""
     known = truth(boxes((1, 1, 100)), boxes((1, -1, 102)))

@@ -53,6 +53,22 @@ def test_a_person_twice_in_a_frame_is_named(tmp_path):
         read_mot_lines(path)
 
 
+def test_ids_of_ignored_boxes_mean_nothing(tmp_path):
+    path = write(tmp_path / "a.txt", "1,1,0,0,10,20\n")
+    write(tmp_path / "a_ignore.txt", "5,0,90,0,10,20\n5,0,120,0,10,20\n5,0,90,0,10,20\n")
+    assert read_truth(path).ignored.xyxy[:, 0].tolist() == [90, 120, 90]
+
+
+def test_what_was_found_may_have_an_identity_twice(tmp_path):
+    path = write(tmp_path / "a.txt", "1,4,0,0,1,1\n1,4,5,0,1,1\n")
+    assert read_mot_lines(path, once=False).boxes.id.tolist() == [4, 4]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.txt: no such file; give a MOT-Challenge file"):
+        read_mot_lines(tmp_path / "absent.txt")
+
+
 def test_what_is_no_text_is_named(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"a\.txt: cannot be read as text"):

@@ -44,6 +44,7 @@ def table(identity, *, recording=None, spans=None, vectors=None):
         start,
         end,
         np.eye(max(count, 1), dtype=np.float32)[:count] if vectors is None else np.array(vectors, np.float32),
+        np.zeros(count, bool),
     )
 
 

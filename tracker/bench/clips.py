@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from reid.errors import BadInputError, DataError
 from tracker.detect import Detector
 from tracker.files import sha256
 from tracker.progress import Advance
+from tracker.recordings import natural_order
 from tracker.scoring.truth import Truth, read_truth
 from tracker.stages import DetectionLog, detections_path
 from tracker.track import batches
@@ -40,6 +41,7 @@ class Clip:
         path: a folder of pictures or a video.
         truth: who is where.
         rate: frames a second.
+        retimed: the frames come at this rate, whatever times the video tells.
         content: hash of the pictures.
         length: frames expected; 0 where unknown.
     """
@@ -50,6 +52,7 @@ class Clip:
     rate: float
     content: str
     length: int
+    retimed: bool = False
 
     def frames(self) -> Iterator[Frame]:
         """Its pictures in order, from frame 1.
@@ -60,7 +63,8 @@ class Clip:
         """
         if not self.path.is_dir():
             with VideoReader(self.path) as video:
-                yield from video
+                for frame in video:
+                    yield replace(frame, time_s=(frame.index - 1) / self.rate) if self.retimed else frame
             return
         for number, path in enumerate(_pictures(self.path), 1):
             image: Image | None = cv2.imread(str(path))  # type: ignore[assignment]
@@ -73,7 +77,8 @@ def open_clip(text: str) -> Clip:
     """Open a clip by its description: ``FOLDER[,rate=14]`` or ``VIDEO,truth=FILE[,rate=10]``.
 
     Args:
-        text: the rate is that of the file where it is not given; 25 for a folder that does not tell.
+        text: the rate is that of the file where it is not given, 25 for a folder that does not tell; where it is
+            given, frames come at it, also those of a video.
 
     Raises:
         BadInputError: an unknown or malformed option, a video without truth, or a folder with it.
@@ -98,7 +103,7 @@ def open_clip(text: str) -> Clip:
     if truth.frames is None or not len(truth.people):
         raise DataError(f"{truth_path}: nobody is in it; give a MOT-Challenge file of known people")
     name = path.absolute().name if path.is_dir() else path.stem
-    return Clip(name, source, truth, float(options.get("rate", rate)), content, length)
+    return Clip(name, source, truth, float(options.get("rate", rate)), content, length, "rate" in options)
 
 
 def _parse(text: str) -> tuple[Path, dict[str, str]]:
@@ -113,10 +118,10 @@ def _parse(text: str) -> tuple[Path, dict[str, str]]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
-    if not found:
+    names = natural_order(path.name for path in folder.glob("*") if path.suffix.lower() in PICTURES)
+    if not names:
         raise DataError(f"{folder}: no pictures in it; give a folder of MOT-Challenge's layout, with img1 and gt in it")
-    return found
+    return [folder / name for name in names]
 
 
 def _folder_rate(folder: Path) -> float:

@@ -12,12 +12,12 @@ from scipy.spatial.distance import squareform
 from reid.calibration import Curve, fit_curve
 from reid.centre import camera_means, centred
 from reid.evaluation.embedding import Report
-from tracker.bench.agreement import PairScores, idf1, pair_scores
 from tracker.bench.worlds import World, drawn_world
 from tracker.linking import link
 from tracker.linking.agglomeration import TRACKLETS_A_PERSON, Group, agglomerate
 from tracker.linking.evidence import Appearance, reliability
 from tracker.linking.gates import never_at_once
+from tracker.scoring.agreement import PairScores, idf1, pair_scores
 from tracker.types import Floats, Integers
 
 SIZES = (5, 15, 50, 150, 400)  # people of a draw

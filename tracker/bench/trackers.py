@@ -122,7 +122,7 @@ def _steps(
     alone = {f"{COLLECTED}, {name}": (name,) for name in REPAIRS}
     rows = []
     for what, repairs in {COLLECTED: (), **alone, REPAIRED: tuple(REPAIRS)}.items():
-        whole, _ = repair(tracklets, embeddings, curve, repairs)
+        whole, _ = repair(tracklets, embeddings, curve, (seen - 1) / clip.rate, repairs)
         frames, numbers, xyxy = boxes_of(whole)
         rows.append(TrackerRow(clip.name, f"{default}, {what}", score(clip, frames, numbers, xyxy, seen)))
     return rows

@@ -16,6 +16,9 @@ from reid.errors import ReidTrackError
 COMMANDS = {
     "run": ("tracker.cli.run", "Who is on these recordings, and who is the same person from camera to camera."),
     "link": ("tracker.cli.link", "Link a finished run again: afresh, or with what you know to be wrong put right."),
+    "compare": ("tracker.cli.compare", "Are these two the same person? Two crops, folders of crops, or tracklets."),
+    "index": ("tracker.cli.index", "Gather finished runs in a library, to find people in."),
+    "search": ("tracker.cli.search", "Find a person in a library, by pictures or by a tracklet."),
     "calibrate": ("tracker.cli.calibrate", "Fit probabilities to the site of a finished run, without labels."),
     "demo": ("tracker.cli.demo", "Make two short clips with known people, run the main job on them, compare."),
     "doctor": ("tracker.cli.doctor", "What this machine would use, and what to install to go faster."),

@@ -35,17 +35,27 @@ def calibrate(run: Path, false_match_rate: float, reset: bool) -> int:
     `link` of this run uses, and calibration.png with both kinds of pairs, the curve before and after, and the
     threshold.
     """
-    from tracker import site
     from tracker.store import Run
 
-    opened = Run.open(run)
-    if not reset:
-        _calibrate(opened, false_match_rate)
-    elif not site.remove(run, dict(opened.manifest)):
+    if reset:
+        return _reset(run)
+    _calibrate(Run.open(run), false_match_rate)
+    click.echo(f"`reidtrack link {run}` applies this to the finished run")
+    return 0
+
+
+def _reset(run: Path) -> int:
+    from tracker import site
+    from tracker.manifest import read_manifest
+    from tracker.store import Run
+
+    manifest = read_manifest(run) or dict(Run.open(run).manifest)
+    if not site.remove(run, manifest):
         click.echo(f"{run}: its probabilities are the embedder's own already")
-        return 0
-    what = "the embedder's own curve" if reset else "this"
-    click.echo(f"`reidtrack link {run}` applies {what} to the finished run")
+    elif manifest.get("status") == "complete":
+        click.echo(f"`reidtrack link {run}` applies the embedder's own curve to the finished run")
+    else:
+        click.echo("the command that was interrupted, given again, finishes the run by the embedder's own curve")
     return 0
 
 
@@ -55,7 +65,7 @@ def _calibrate(run: "Run", rate: float) -> None:
     from reid.figures import site_curve
     from tracker import site
     from tracker.files import writing
-    from tracker.material import gather, works_of
+    from tracker.material import Curves, gather, works_of
     from tracker.unlabelled import collect
 
     model_id = run.manifest["embedder"]
@@ -68,7 +78,7 @@ def _calibrate(run: "Run", rate: float) -> None:
     before = embedder.calibration.tracklets
     site.threshold(before, rate)  # refused before the work
     works = works_of(run.path, run.manifest)
-    pairs = collect(works, gather(works, model_id, before))
+    pairs = collect(works, gather(works, model_id, Curves(before, before)))
     after = site.fit(before, pairs)
     least = site.threshold(after, rate)
     site.write(run.path, model_id, embedder.calibration, after, pairs)

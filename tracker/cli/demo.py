@@ -21,11 +21,12 @@ def demo(out: Path, device: str, render: bool) -> int:
     Prints what was found beside the truth, and where the report is.
     """
     from tracker.cli.show import identity_table, table
-    from tracker.compare import compare, read_mot
+    from tracker.compare import compare
     from tracker.demo import render_demo
     from tracker.options import RunOptions
     from tracker.pipeline import run
     from tracker.progress import Progress
+    from tracker.scoring.boxes import read_mot_lines
 
     progress = Progress()
     progress.note("drawing two clips of people walking through a corridor and a street")
@@ -35,8 +36,8 @@ def demo(out: Path, device: str, render: bool) -> int:
     progress.note(f"running: reidtrack run --videos {paths} --out {folder}{' --render' if render else ''}")
     result = run(RunOptions(videos=scene.videos, out=folder, device=device, render=render), progress)
     cameras = [path.stem for path in scene.videos]
-    truth = {camera: read_mot(path) for camera, path in zip(cameras, scene.truth, strict=True)}
-    found = {camera: read_mot(folder / "tracks" / f"{camera}.txt") for camera in cameras}
+    truth = {camera: read_mot_lines(path).boxes for camera, path in zip(cameras, scene.truth, strict=True)}
+    found = {camera: read_mot_lines(folder / "tracks" / f"{camera}.txt").boxes for camera in cameras}
     people = compare(truth, found)
     click.echo(identity_table(result.sightings, absolute=False))
     click.echo()

@@ -9,7 +9,7 @@ import click
 from reid.errors import BadInputError
 from tracker.cli import ManyValues
 from tracker.cli.learn import FOLDER
-from tracker.cli.score import check_options, score
+from tracker.cli.score import check_options, prepare_folder, score
 from tracker.progress import Progress
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def evaluate(
     from reid.datasets import DATASETS
     from reid.evaluation import evaluate_dataset
 
+    if out is not None:
+        prepare_folder(out)
     rerankers = {text: parse_reranker(text, parse_bytes(memory)) for text in rerank}
     progress = Progress()
     embedder = open_embedder(model, device)
@@ -130,8 +132,9 @@ def evaluate(
         },
     }
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+        from tracker.store import write_json
+
+        write_json(out / "scores.json", scores)
         for picture in draw(result, out, embedder.model_id):
             progress.note(f"picture: {picture}")
     click.echo(json.dumps(scores) if as_json else score_table(result, embedder.model_id))

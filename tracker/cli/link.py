@@ -54,7 +54,7 @@ def link(
 
     By itself it links everything afresh. With corrections, only the identities that they are about change; all others
     keep their numbers and members. A TRACKLET is written RECORDING/NUMBER, as in identities.json and the report.
-    Corrections are kept in the run and hold in every later linking.
+    Corrections are kept in the run and hold in every later linking. A run made with --render is rendered again.
     """
     from tracker.cli.show import identity_table
     from tracker.relinking import relink

@@ -39,14 +39,18 @@ from tracker.linking.agglomeration import MIN_PROBABILITY
     "--start-times",
     multiple=True,
     metavar="TIME...",
-    help="When each recording starts: clock times (2026-03-01T22:15:00, UTC unless it says otherwise) or seconds.",
+    help="When each video starts: clock times (2026-03-01T22:15:00, UTC unless it says otherwise) or seconds.",
 )
-@click.option("--render", is_flag=True, help="Also write videos and photos with boxes and identities.")
+@click.option(
+    "--render",
+    is_flag=True,
+    help="Also write videos and photos with boxes and identities, now and at every later `reidtrack link`.",
+)
 @click.option(
     "--min-probability",
-    default=MIN_PROBABILITY,
-    show_default=True,
-    help="Link tracklets that are one person at least this probably, 0 to 1; lower joins more.",
+    type=float,
+    help="Link tracklets that are one person at least this probably, 0 to 1; lower joins more."
+    f" [default: the run's own, {MIN_PROBABILITY} in a new one]",
 )
 @click.option(
     "--disjoint",
@@ -71,7 +75,7 @@ def run(
     cameras: tuple[str, ...],
     start_times: tuple[str, ...],
     render: bool,
-    min_probability: float,
+    min_probability: float | None,
     disjoint: tuple[str, ...],
     calibration: Path | None,
 ) -> int:
@@ -96,7 +100,7 @@ def run(
     if not videos and not images:
         raise click.UsageError("nothing to look at; give --videos, --images or both")
     paths, folders = expand(videos), albums(images)
-    starts, absolute = parse_starts(start_times, len(paths) + len(folders))
+    starts, absolute = parse_starts(start_times, len(paths))
     options = RunOptions(
         videos=tuple(paths),
         images=tuple(folders),
@@ -107,7 +111,7 @@ def run(
         device=device,
         fps=parse_fps(fps),
         cameras=cameras,
-        starts=tuple(starts),
+        starts=(*starts, *[0.0] * len(folders)),  # photos have no clock
         absolute=absolute,
         render=render,
         min_probability=min_probability,

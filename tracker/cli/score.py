@@ -1,6 +1,5 @@
 """``reidtrack evaluate RUN --truth FOLDER``: a finished run scored against known people."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +44,23 @@ def check_options(context: click.Context, dataset: str, data: Path | None, truth
             raise BadInputError(f"{parameter.opts[0]} is for when {kind}; leave it out")
 
 
+def prepare_folder(out: Path) -> None:
+    """Make the folder for results before there are any.
+
+    Raises:
+        BadInputError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(f"--out {out}: cannot be a folder ({error.strerror}); give another") from None
+
+
 def score(folder: Path, truth: Path, frames: str | None, iou: float, min_area: float, out: Path | None) -> Any:
     """Score a run; returns all figures, and the text for people to read."""
     from tracker.scoring import score_run
     from tracker.scoring.truth import parse_frames
-    from tracker.store import Run
+    from tracker.store import Run, write_json
 
     if not 0 < iou <= 1:
         raise BadInputError(f"--iou {iou:g} is no overlap; give a number above 0, up to 1")
@@ -58,13 +69,14 @@ def score(folder: Path, truth: Path, frames: str | None, iou: float, min_area: f
     progress = Progress()
     chosen = parse_frames(frames) if frames else None
     run = Run.open(folder)
+    if out is not None:
+        prepare_folder(out)
     scores = score_run(run, truth, progress.note, frames=chosen, iou=iou, min_area=min_area)
     figures = {"run": str(folder), "truth": str(truth), "iou": iou, "min_area": min_area, **scores.figures()}
     if out is not None:
         from tracker.scoring.figure import draw_scores
 
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "scores.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_json(out / "scores.json", figures)
         progress.note(f"picture: {draw_scores(out / 'scores.png', scores)}")
     return figures, describe(scores)
 

@@ -138,9 +138,11 @@ def _numbers(groups: Sequence[Group], keys: Sequence[TrackletKey], before: Mappi
         counts = Counter(before[keys[row]] for row in group.members if keys[row] in before)
         claims += [(-count, place, number) for number, count in counts.items()]
     numbers: dict[int, int] = {}
+    taken: set[int] = set()
     for _, place, number in sorted(claims):
-        if place not in numbers and number not in numbers.values():
+        if place not in numbers and number not in taken:
             numbers[place] = number
+            taken.add(number)
     new = max(before.values(), default=0)
     for place in range(len(groups)):
         if place not in numbers:

@@ -6,7 +6,7 @@ bilinear in what is known of either side, that mean is the evidence between the 
 is ever held. (Agglomeration of likelihood ratios, as in speaker diarisation: Sell and Garcia-Romero, SLT 2014.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -85,16 +85,24 @@ class Appearance:
         self.share[row] += part * (self.share[other] - self.share[row])
         self.weight[row] = total
 
+    def blocks(self, *, later: bool = False) -> Iterator[tuple[int, Floats]]:
+        """The evidence between all groups, some rows at a time: the first row, and (b, n) evidence.
+
+        Args:
+            later: leave out the columns before the first row, (b, n - first).
+        """
+        known = np.hstack([self.mean, self.share[:, None]])
+        scale = np.array([*[self.curve.slope] * self.mean.shape[1], self.curve.intercept], np.float32)
+        for start in range(0, len(self), _BLOCK):
+            yield start, (known[start : start + _BLOCK] * scale) @ known[start if later else 0 :].T
+
     def neighbours(self, least: float) -> list[Integers]:
         """For every group, the others with at least this much evidence; computed block by block."""
         lefts, rights = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
         count = len(self)
-        known = np.hstack([self.mean, self.share[:, None]])
-        scale = np.array([*[self.curve.slope] * self.mean.shape[1], self.curve.intercept], np.float32)
-        for start in range(0, count, _BLOCK):
-            stop = min(start + _BLOCK, count)
-            found = (known[start:stop] * scale) @ known[start:].T
-            found[:, : stop - start][np.tri(stop - start, dtype=np.bool_)] = -np.inf  # itself, and pairs met already
+        for start, found in self.blocks(later=True):
+            own = len(found)
+            found[:, :own][np.tri(own, dtype=np.bool_)] = -np.inf  # itself, and pairs met already
             enough = found >= max(least, float(np.finfo(np.float32).min))
             if count > MOST_NEIGHBOURS:
                 _keep_strongest(found, enough)

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.spatial import KDTree
 
-from tracker.linking.agglomeration import Group, needed, people_in
+from tracker.linking.agglomeration import Group, needed
 from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 from tracker.linking.homography import Doubles, Homographies, on_ground
@@ -118,20 +118,18 @@ class Ground:
             appearance: of the tracklets.
             gates: what speaks against, this one's among them.
             joined: pairs of rows that are one person already.
-            min_probability: see ``agglomerate``; what it takes falls here too as people become fewer.
+            min_probability: see ``agglomerate``; what it takes falls here too as groups become fewer.
         """
         groups = DisjointSet(range(len(self.camera)))
         for a, b in joined:
             groups.merge(a, b)
-        people = people_in(len(group) for group in groups.subsets())
         pairs = []
         for total, a, b in self._candidates(appearance):
             if not groups.connected(a, b):
                 left, right = sorted(groups.subset(a)), sorted(groups.subset(b))
                 against = sum(gate(left, right) for gate in gates)
-                if total + against >= needed(min_probability, people):
+                if total + against >= needed(min_probability, groups.n_subsets):
                     groups.merge(a, b)
-                    people = people_in(len(group) for group in groups.subsets())
                     pairs.append((a, b))
         return pairs
 

@@ -1,10 +1,10 @@
 """What an identity might have been joined with and was not: its rivals, and what spoke against them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tracker.linking.agglomeration import Group, people_in, probability_of
+from tracker.linking.agglomeration import Group, needed, probability_of
 from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 from tracker.types import Floats, Integers, Rival, TrackletKey
@@ -12,7 +12,6 @@ from tracker.types import Floats, Integers, Rival, TrackletKey
 MOST = 3  # told of each identity
 LEAST_PROBABILITY = 0.001  # of those worth telling
 TELLING = -1.0  # gates that take away less are no reason
-_BLOCK = 1024
 
 
 def rivals_of(
@@ -32,37 +31,27 @@ def rivals_of(
         gates: by what each finds, in words.
     """
     merged = appearance.of_groups([group.members for group in groups])
-    people = people_in(len(group.members) for group in groups)
     found = []
-    for place, (others, evidence) in enumerate(strongest(merged, MOST)):
+    for place, (others, evidence) in enumerate(strongest(merged, MOST, needed(LEAST_PROBABILITY, len(groups)))):
         own = groups[place].members
         told = []
         for other, value in zip(others.tolist(), evidence.tolist(), strict=True):
             theirs = groups[other].members
-            probability = probability_of(value, people)
-            if probability >= LEAST_PROBABILITY:
-                left, right = _nearest(appearance.mean, own, theirs)
-                told.append(Rival(numbers[other], probability, keys[left], keys[right], _against(gates, own, theirs)))
+            probability = probability_of(value, len(groups))
+            left, right = _nearest(appearance.mean, own, theirs)
+            told.append(Rival(numbers[other], probability, keys[left], keys[right], _against(gates, own, theirs)))
         found.append(tuple(told))
     return found
 
 
-def strongest(appearance: Appearance, most: int) -> list[tuple[Integers, Floats]]:
-    """For every row the ``most`` others with the strongest evidence, and that evidence, strongest first."""
-    count = len(appearance)
-    most = min(most, count - 1)
-    found: list[tuple[Integers, Floats]] = []
-    for start in range(0, count, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, count))
-        alike = appearance.mean[rows] @ appearance.mean.T
-        shown = np.outer(appearance.share[rows], appearance.share)
-        evidence = appearance.curve.slope * alike + appearance.curve.intercept * shown
-        evidence[np.arange(len(rows)), rows] = -np.inf
-        for values in evidence:
-            chosen = np.argpartition(-values, most - 1)[:most] if most else np.zeros(0, np.int64)
-            chosen = chosen[np.argsort(-values[chosen], kind="stable")]
-            found.append((chosen, values[chosen]))
-    return found
+def strongest(appearance: Appearance, most: int, least: float) -> Iterator[tuple[Integers, Floats]]:
+    """For every row at most so many others with at least so much evidence, and that evidence, strongest first."""
+    for start, block in appearance.blocks():
+        for row, evidence in enumerate(block, start):
+            evidence[row] = -np.inf
+            chosen = np.flatnonzero(evidence >= least)
+            chosen = chosen[np.argsort(-evidence[chosen], kind="stable")[:most]]
+            yield chosen, evidence[chosen]
 
 
 def _against(gates: Mapping[str, Gate], own: Sequence[int], theirs: Sequence[int]) -> str:

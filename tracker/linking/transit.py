@@ -52,7 +52,8 @@ def learn(tracklets: Sequence[Tracklet], groups: Sequence[Group]) -> dict[tuple[
     """
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for group in groups:
-        order = sorted(group.members, key=lambda row: (tracklets[row].start_s, row))
+        filmed = [row for row in group.members if not tracklets[row].photo]
+        order = sorted(filmed, key=lambda row: (tracklets[row].start_s, row))
         following = dict(itertools.pairwise(order))
         for merge in group.merges:
             if merge.probability < SURE:
@@ -62,7 +63,7 @@ def learn(tracklets: Sequence[Tracklet], groups: Sequence[Group]) -> dict[tuple[
                 after = following.get(row)
                 if after is not None and (after in right if row in left else after in left):
                     a, b = tracklets[row], tracklets[after]
-                    if a.camera != b.camera and not (a.photo or b.photo):
+                    if a.camera != b.camera:
                         found[a.camera, b.camera].append(b.start_s - a.end_s)
     return {pair: np.sort(np.array(took)) for pair, took in sorted(found.items()) if len(took) >= LEAST_TRANSITS}
 
@@ -92,6 +93,7 @@ def too_soon(tracklets: Sequence[Tracklet], transits: Transits) -> Gate:
     """
     start = np.array([tracklet.start_s for tracklet in tracklets])
     end = np.array([tracklet.end_s for tracklet in tracklets])
+    photo = np.array([bool(tracklet.photo) for tracklet in tracklets])
     names, camera = np.unique([tracklet.camera for tracklet in tracklets], return_inverse=True)
     known: list[list[Times]] = [[np.zeros(0)] * len(names) for _ in names]
     in_time = np.full((len(names), len(names)), -np.inf)  # from here on nothing speaks against
@@ -107,7 +109,7 @@ def too_soon(tracklets: Sequence[Tracklet], transits: Transits) -> Gate:
         first = (start[a] < start[b]) | ((start[a] == start[b]) & (a < b))
         delay = np.where(first, start[b] - end[a], start[a] - end[b])
         source, target = np.where(first, camera[a], camera[b]), np.where(first, camera[b], camera[a])
-        soon = delay < in_time[source, target]
+        soon = (delay < in_time[source, target]) & ~(photo[a] | photo[b])
         if not soon.any():
             return 0.0
         least = 0.0

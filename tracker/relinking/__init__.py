@@ -64,6 +64,8 @@ def relink(out: Path, asked: Asked, progress: Progress) -> Relinked:
     append_corrections(out, plan.new)
     _keep_from_rendering_what_is_gone(manifest, progress.note)
     lines = conclude(out, plan.material, manifest, plan.known, progress)
+    for warning in manifest["warnings"]:
+        progress.note(f"warning: {warning}")
     before = earlier(past, works, material, manifest["options"]).numbers
     return Relinked(lines, changes(before, identity_numbers(out)), manifest["options"]["absolute"])
 
@@ -97,10 +99,17 @@ def prepare(
         note(f"corrections of tracklets that this run does not have now are kept and not applied: {numbers}")
     last = max((correction.number for correction in corrections), default=0)
     # What was linked afresh and gets nothing new is linked in the same way again, which changes nothing.
+    if past.people and past.differs and not afresh:
+        note(f"everything is linked afresh, since something differs: {'; '.join(past.differs)}")
     afresh = afresh or not past.stays or (past.whole and not past.settled and last == past.applied)
-    manifest["linking"] = {"settled": not afresh, "corrections": last, "afresh": last if afresh else past.afresh}
-    highest = max((number for one in corrections for number in one.was.values()), default=0)
-    before = {**past.numbers, NO_TRACKLET: highest} if past.numbers else {}
+    highest = max([past.highest, *(number for one in corrections for number in one.was.values())]) * bool(past.highest)
+    manifest["linking"] = {
+        "settled": not afresh,
+        "corrections": last,
+        "afresh": last if afresh else past.afresh,
+        "highest": highest,
+    }
+    before = {**past.numbers, NO_TRACKLET: highest} if highest else {}
     scene = _scene(manifest, material)
     if afresh:
         known = replace(scene, same=facts.same, different=facts.different, before=before)

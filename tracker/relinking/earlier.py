@@ -17,6 +17,7 @@ from tracker.types import TrackletKey
 
 # Where one of these options differs, nothing of an earlier linking stays.
 LINKING_OPTIONS = ("min_probability", "disjoint", "calibration")
+TRACKLET_OPTIONS = ("detector", "tracker", "embedder", "fps")  # that tracklets and their vectors depend on
 _FACTS = ("recordings", "options", "calibration", "linking")
 Numbers = Mapping[TrackletKey, int]
 
@@ -27,19 +28,29 @@ class Earlier:
 
     Attributes:
         numbers: of its identities, by tracklet; of recordings whose stages' files are the same.
-        stays: it was made of these recordings or of some of them, and of nothing else that has changed since.
+        differs: what it was made of that is another now, in words; nothing of it stays where there is any. A recording
+            more is no difference.
+        highest: of all identities' numbers ever given; 0 where they were of other tracklets.
         whole: it was made of all of these recordings.
         settled: it kept to identities of one before, rather than link everything afresh.
         applied: number of the last correction that went into it.
         afresh: number of the last correction that there was when everything was last linked afresh.
+        people: there were any.
     """
 
     numbers: Numbers = field(default_factory=dict)
-    stays: bool = False
+    differs: Sequence[str] = ()
+    highest: int = 0
     whole: bool = False
     settled: bool = False
     applied: int = 0
     afresh: int = 0
+    people: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether its identities may stay as they are."""
+        return bool(self.numbers) and not self.differs
 
 
 def former(out: Path, manifest: Manifest | None) -> Manifest | None:
@@ -74,20 +85,44 @@ def earlier(past: Mapping[str, Any] | None, works: Sequence[Work], material: Mat
         for key in map(parse_key, members)
         if key.recording in names
     }
-    curve, linking = material.curve, past.get("linking", {})
-    same = (
-        all(work and _same_files(entry, work) and _same_place(entry, work) for entry, work in entries)
-        and past.get("calibration") == {"slope": curve.slope, "intercept": curve.intercept}
-        and all(_text(past["options"].get(name)) == _text(options.get(name)) for name in LINKING_OPTIONS)
-    )
+    linking = past.get("linking", {})
     return Earlier(
         numbers,
-        same and bool(numbers),
+        _differences(past, entries, material, options),
+        max([linking.get("highest", 0), *map(int, past["identities"])]) if names else 0,
         len(entries) == len(works),
         linking.get("settled", False),
         linking.get("corrections", 0),
         linking.get("afresh", 0),
+        bool(past["identities"]),
     )
+
+
+def _differences(
+    past: Mapping[str, Any], entries: Sequence[tuple[Manifest, Work | None]], material: Material, options: Manifest
+) -> list[str]:
+    found = []
+    changed = [entry["name"] for entry, work in entries if not (work and _same_files(entry, work))]
+    if changed:
+        asked = _other_options(TRACKLET_OPTIONS, past["options"], options)
+        found += asked or [f"the tracklets of {', '.join(changed)}"]
+    elsewhere = [entry["name"] for entry, work in entries if work and not _same_place(entry, work)]
+    if elsewhere:
+        found.append(f"camera or start time of {', '.join(elsewhere)}")
+    curve = material.curve
+    if past.get("calibration") != {"slope": curve.slope, "intercept": curve.intercept} and not changed:
+        found.append("what similarities mean (`reidtrack calibrate`, or videos beside photos)")
+    return found + _other_options(LINKING_OPTIONS, past["options"], options)
+
+
+def _other_options(names: Sequence[str], past: Manifest, now: Manifest) -> list[str]:
+    other = [name for name in names if _text(past.get(name)) != _text(now.get(name))]
+    return [f"--{name.replace('_', '-')}{_was(past.get(name), now.get(name))}" for name in other]
+
+
+def _was(before: Any, now: Any) -> str:
+    short = all(isinstance(value, str | float | int) for value in (before, now))
+    return f" ({now}, {before} before)" if short else ""
 
 
 def _same_files(entry: Mapping[str, Any], work: Work) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tracker.files import whole_file
+from tracker.material import works_of
 from tracker.relinking.corrections import Mark, components, parse_key, read_corrections, told
 from tracker.store import Run
 from tracker.types import TrackletKey
@@ -25,9 +26,12 @@ def write_pairs(folder: Path, out: Path, note: Callable[[str], None]) -> int:
 
     Returns:
         How many pairs.
+
+    Raises:
+        RunError: no finished run, or one of a version that did not name its stages' files.
     """
     run = Run.open(folder)
-    files = {entry["name"]: entry["stages"]["tracklets"] for entry in run.manifest["recordings"]}
+    files = {work.recording.name: work.tracklets.name for work in works_of(folder, run.manifest)}
     crops: dict[TrackletKey, list[Path]] = {}
     present: dict[Mark, TrackletKey] = {}
     for entry in (one for identity in run.identities() for one in identity["tracklets"]):

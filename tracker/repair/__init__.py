@@ -7,9 +7,10 @@
     join.py      fragments of one person become one tracklet
     vectors.py   tracklets and their crops' vectors, kept together
 
-Every repair takes the tracklets of one recording and depends on nothing else, so that adding a recording renames
-nobody. To add one, write a function like these and a line in ``REPAIRS``, at its place in the order: division comes
-first, since nothing later divides what was joined wrongly, and noise is known best once fragments are joined.
+Every repair takes the tracklets of one recording, the embedder's own curve and how long the recording is. It depends
+on nothing else, so that neither adding a recording nor fitting a curve to the site renames anybody. To add one, write a
+function like these and a line in ``REPAIRS``, at its place in the order: division comes first, since nothing later
+divides what was joined wrongly, and noise is known best once fragments are joined.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,7 @@ from tracker.repair.join import join
 from tracker.repair.vectors import expect_same
 from tracker.types import Embeddings, Tracklet
 
-Repair = Callable[[Sequence[Tracklet], Embeddings, Curve], tuple[list[Tracklet], Embeddings]]
+Repair = Callable[[Sequence[Tracklet], Embeddings, Curve, float], tuple[list[Tracklet], Embeddings]]
 
 REPAIRS: dict[str, Repair] = {
     "divide": divide,
@@ -33,14 +34,19 @@ REPAIRS: dict[str, Repair] = {
 
 
 def repair(
-    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, repairs: Iterable[str] = tuple(REPAIRS)
+    tracklets: Sequence[Tracklet],
+    embeddings: Embeddings,
+    curve: Curve,
+    seconds: float,
+    repairs: Iterable[str] = tuple(REPAIRS),
 ) -> tuple[list[Tracklet], Embeddings]:
     """Repair one recording's tracklets.
 
     Args:
         tracklets: n, all that the recording has.
         embeddings: theirs.
-        curve: from cosine similarities of centred tracklets to the probability of one person.
+        curve: the embedder's own, from cosine similarities of centred tracklets to the probability of one person.
+        seconds: of the recording, from its first frame to its last.
         repairs: keys of ``REPAIRS``, in this order.
 
     Returns:
@@ -52,5 +58,5 @@ def repair(
     expect_same(tracklets, embeddings)
     whole = list(tracklets)
     for name in repairs:
-        whole, embeddings = REPAIRS[name](whole, embeddings, curve)
+        whole, embeddings = REPAIRS[name](whole, embeddings, curve, seconds)
     return whole, embeddings

@@ -23,7 +23,7 @@ INSIDE = 0.8  # of the smaller box, in the frames of a twin
 ALWAYS = 0.9  # of a twin's frames
 
 STILL_S = 30.0  # shorter than this nobody can be told from a poster
-PRESENT = 0.9  # of the time between the recording's first box and its last
+PRESENT = 0.9  # of the time between the recording's first frame and its last
 MOVES = 0.04  # heights between the places of a box's upper corners, 5 % of the frames at either end left out
 UNCHANGED = 0.9  # cosine of the pictures of a thing
 
@@ -32,7 +32,7 @@ SURE = 0.5  # score of the best box, from which on it is somebody
 
 
 def discard_twins(
-    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, seconds: float
 ) -> tuple[list[Tracklet], Embeddings]:
     """Drop tracklets on people who have a longer one there, as the module says.
 
@@ -40,6 +40,7 @@ def discard_twins(
         tracklets: n, all that the recording has.
         embeddings: theirs.
         curve: of the embedder's tracklets.
+        seconds: of the recording, from its first frame to its last.
     """
     expect_same(tracklets, embeddings)
     if not tracklets:
@@ -47,15 +48,14 @@ def discard_twins(
     vectors = centred_pooled(tracklets, embeddings)
     share = reliability([tracklet.quality for tracklet in tracklets])
     order = sorted(range(len(tracklets)), key=lambda row: (-len(tracklets[row].index), tracklets[row].key))
-    start = np.array([tracklet.start_s for tracklet in tracklets])
-    end = np.array([tracklet.end_s for tracklet in tracklets])
-    kept: list[int] = []
+    low = np.stack([(one.start_s, *one.xyxy[:, :2].min(0)) for one in tracklets], 1)  # times, left and upper edges
+    high = np.stack([(one.end_s, *one.xyxy[:, 2:].max(0)) for one in tracklets], 1)
+    kept = np.zeros(len(tracklets), bool)
     for row in order:
-        around = [k for k in kept if start[k] <= end[row] and start[row] <= end[k]]
-        rides = [k for k in around if _rides(tracklets[row], tracklets[k])]
-        if not (looks(vectors[rides] @ vectors[row], share[rides] * share[row], curve) > sure()).any():
-            kept.append(row)
-    return keep(tracklets, embeddings, sorted(kept))
+        around = np.flatnonzero(kept & (low <= high[:, row, None]).all(0) & (low[:, row, None] <= high).all(0))
+        rides = [k for k in around.tolist() if _rides(tracklets[row], tracklets[k])]
+        kept[row] = not (looks(vectors[rides] @ vectors[row], share[rides] * share[row], curve) > sure()).any()
+    return keep(tracklets, embeddings, np.flatnonzero(kept).tolist())
 
 
 def _rides(twin: Tracklet, other: Tracklet) -> bool:
@@ -65,13 +65,11 @@ def _rides(twin: Tracklet, other: Tracklet) -> bool:
 
 
 def discard_still(
-    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, seconds: float
 ) -> tuple[list[Tracklet], Embeddings]:
     """Drop things that are no people, as the module says; arguments as for ``discard_twins``."""
     expect_same(tracklets, embeddings)
-    first = min((tracklet.start_s for tracklet in tracklets), default=0.0)
-    last = max((tracklet.end_s for tracklet in tracklets), default=0.0)
-    least = max(STILL_S, PRESENT * (last - first))
+    least = max(STILL_S, PRESENT * seconds)
     each = embeddings.each()
     rows = range(len(tracklets))
     return keep(tracklets, embeddings, (row for row in rows if not _still(tracklets[row], each[row], least)))
@@ -87,7 +85,7 @@ def _still(tracklet: Tracklet, vectors: Floats, least_s: float) -> bool:
 
 
 def discard_noise(
-    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, seconds: float
 ) -> tuple[list[Tracklet], Embeddings]:
     """Drop short tracklets that no box of is sure, as the module says; arguments as for ``discard_twins``."""
     expect_same(tracklets, embeddings)

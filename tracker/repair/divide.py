@@ -21,7 +21,9 @@ from tracker.types import Embeddings, Floats, Integers, Tracklet, TrackletKey
 LEAST_CROPS = 2  # on either side: one picture may be of anything
 
 
-def divide(tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve) -> tuple[list[Tracklet], Embeddings]:
+def divide(
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, seconds: float
+) -> tuple[list[Tracklet], Embeddings]:
     """Divide one recording's tracklets where they pass from person to person.
 
     The first part keeps its tracklet's number; the others get the numbers after the recording's highest, in order of
@@ -31,6 +33,7 @@ def divide(tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve) 
         tracklets: n, all that the recording has.
         embeddings: theirs.
         curve: from cosine similarities of pooled, centred sets of crops to the probability of one person.
+        seconds: of the recording; not used.
 
     Returns:
         At least n tracklets, and their embeddings.

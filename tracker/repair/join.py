@@ -42,7 +42,9 @@ DRIFT = 0.5  # and for each second: people stop, turn and begin to walk
 SIZE = 0.2  # of the logarithm of one person's height
 
 
-def join(tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve) -> tuple[list[Tracklet], Embeddings]:
+def join(
+    tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, seconds: float
+) -> tuple[list[Tracklet], Embeddings]:
     """Join one recording's tracklets that are fragments of one person's track.
 
     The first part's number stays. Where two parts overlap, each frame has the box that was found more surely.
@@ -51,6 +53,7 @@ def join(tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve) ->
         tracklets: n, all that the recording has.
         embeddings: theirs.
         curve: of the embedder's tracklets.
+        seconds: of the recording; not used.
 
     Returns:
         At most n tracklets, in the order of their first parts, and their embeddings.

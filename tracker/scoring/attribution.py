@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from tracker.associate import REMEMBER_S
 from tracker.scoring.boxes import match, overlapping
 from tracker.scoring.found import FoundTracklets
+from tracker.scoring.identity import assign
 from tracker.scoring.scene import Scene, matches_of
 from tracker.types import Integers
 
@@ -86,7 +86,7 @@ def attribute(scenes: Sequence[Scene], tracklets: FoundTracklets) -> Attribution
         tracklets: the run's, whose rows the scenes' found boxes have for ids.
     """
     people = np.unique(np.concatenate([scene.people.id for scene in scenes]))
-    right = _right_people(scenes, people, tracklets.identity)
+    right = assign(scenes, people, tracklets.identity).person
     pairs = [_matches(scene, people, right[scene.found.id]) for scene in scenes]
     counts = np.zeros((len(tracklets), len(people)), np.int64)
     for scene, (rows, columns) in zip(scenes, pairs, strict=True):
@@ -111,22 +111,6 @@ def attribute(scenes: Sequence[Scene], tracklets: FoundTracklets) -> Attribution
         missed=(truth - steps[-1] - extra) / total,
         false=(found - steps[-1]) / total,
     )
-
-
-def _right_people(scenes: Sequence[Scene], people: Integers, identity: Integers) -> Integers:
-    """(n,) for each tracklet the column of the person that IDF1 gives its identity to; -1 for none."""
-    numbers, column = np.unique(identity, return_inverse=True)
-    counts = np.zeros((len(people), len(numbers)), np.int64)
-    for scene in scenes:
-        for in_people, in_found, overlaps in overlapping(scene.people, scene.found, scene.frames):
-            rows, columns = np.nonzero(overlaps >= scene.iou)
-            person = np.searchsorted(people, scene.people.id[in_people][rows])
-            np.add.at(counts, (person, column[scene.found.id[in_found][columns]]), 1)
-    owner = np.full(len(numbers), -1, np.int64)
-    rows, columns = linear_sum_assignment(-counts)
-    gain = counts[rows, columns] > 0
-    owner[columns[gain]] = rows[gain]
-    return owner[column]
 
 
 def _matches(scene: Scene, people: Integers, right: Integers) -> tuple[Integers, Integers]:

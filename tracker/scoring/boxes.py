@@ -96,22 +96,29 @@ class MotLines:
     kind: Integers | None
 
 
-def read_mot_lines(path: Path) -> MotLines:
+def read_mot_lines(path: Path, *, once: bool = True) -> MotLines:
     """Read ``frame,id,left,top,width,height[,confidence[,...]]``.
 
     Lines of nine columns are those of MOT16 and later: the eighth is the class. In MOT15's ten it is a coordinate.
 
+    Args:
+        path: of the file.
+        once: nobody may be twice in one frame; negative ids are nobody.
+
     Raises:
-        DataError: the file cannot be read, or a line is malformed, or has a person twice in one frame.
+        DataError: the file is absent or cannot be read, or a line is malformed, or has a person twice in one frame.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; give a MOT-Challenge file") from None
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path}: cannot be read as text; give a MOT-Challenge file") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     rows = [_parse(path, number, line) for number, line in lines]
     values = np.array([row[:8] for row in rows], np.float64).reshape(-1, 8)
-    _check_twice(path, values, [number for number, _ in lines])
+    if once:
+        _check_twice(path, values, [number for number, _ in lines])
     corners = np.hstack([values[:, 2:4], values[:, 2:4] + values[:, 4:6]])
     order = np.argsort(values[:, 0], kind="stable")
     boxes = Boxes.sorted(values[:, 0], values[:, 1], corners)

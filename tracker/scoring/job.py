@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from reid.centre import camera_means, centred
 from reid.datasets.types import DISTRACTOR, JUNK
 from reid.errors import DataError
 from reid.evaluation.scores import RetrievalScores
+from tracker.scoring.agreement import pair_counts
 from tracker.scoring.attribution import Attribution, attribute
 from tracker.scoring.found import (
     FoundTracklets,
@@ -142,10 +142,10 @@ def score_run(
         if frames is None:
             report(f"{recording.name}: truth on {describe_frames(labelled)}")
         found = read_found(run, recording, recordings, tracklets)
-        scored, notes = scored_frames(run, recording, found, labelled)
+        detected, looked_at = read_detections(run, recording) or (None, None)
+        scored, notes = scored_frames(run, recording, found, labelled, looked_at)
         for note in notes:
             report(note)
-        detected = read_detections(run, recording, scored)
         scenes.append(prepare(recording.name, truth, found, scored, detected=detected, iou=iou, min_area=min_area))
     if not any(len(scene.people) for scene in scenes):
         raise DataError(f"{folder}: nobody is labelled in the frames to score; check --frames and --min-area")
@@ -192,7 +192,7 @@ def score_scenes(scenes: Sequence[Scene], cameras: Sequence[str], tracklets: Fou
     camera = np.unique(np.array(tracklets.camera, str), return_inverse=True)[1].astype(np.int64)
     numbers, column = np.unique(identity, return_inverse=True)
     confusion = np.zeros((len(labels.people), len(numbers)), np.int64)
-    vectors = centred(tracklets.vectors, camera_means(tracklets.vectors, camera))  # as linking compares them
+    vectors = tracklets.centred()
     np.add.at(confusion.T, column, labels.counts)
     return RunScores(
         frames={scene.name: scene.frames for scene in scenes},
@@ -221,8 +221,5 @@ def score_joins(pid: Integers, identity: Integers) -> Joins:
     Joins(precision=0.3333333333333333, recall=1.0)
     """
     shown = pid > DISTRACTOR
-    one = pid[shown][:, None] == pid[shown][None, :]
-    joined = identity[shown][:, None] == identity[shown][None, :]
-    upper = np.triu(np.ones_like(one), 1)
-    right, found, there = (int((pairs & upper).sum()) for pairs in (one & joined, joined, one))
+    right, found, there = pair_counts(identity[shown], pid[shown])
     return Joins(right / found if found else None, right / there if there else None)

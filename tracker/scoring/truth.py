@@ -3,8 +3,13 @@
 ::
 
     <name>.txt          frame,id,left,top,width,height[,confidence[,...]]; the same id is the same person everywhere
-    <name>_ignore.txt   boxes that are neither right nor wrong: several people in one, someone who cannot be told
+    <name>_ignore.txt   the same, ids without meaning: boxes that are neither right nor wrong to find, such as one that
+                        a detector drew around two people, or someone who cannot be told
     <name>/gt/gt.txt    MOT-Challenge's own layout; the seqinfo.ini beside gt tells the number of frames
+
+What was found is first matched to people; what is left over is ignored where it overlaps an ignored box by as much as
+a person has to be overlapped to be found. A smaller box within an ignored one is not: where each of several people may
+be found, each needs an ignored box.
 
 Lines with confidence 0 are not to be considered, as in MOT-Challenge. A negative id in the file itself is an ignored
 box. Files with classes (nine columns) are taken as TrackEval takes MOT16 and MOT17: people are of class 1, and what was
@@ -33,8 +38,8 @@ class Truth:
     Attributes:
         people: boxes of people; ids are theirs in all recordings.
         ignored: boxes that are neither right nor wrong.
-        others: boxes that are no people to be found but take part in matching before people do (MOT16, MOT17).
-        distractor: ids are not theirs: 1 for the rows of ``others`` on which nothing found counts, else 0.
+        others: boxes that are no people to be found but take part in matching before people do (MOT16, MOT17); ids
+            are not theirs: 1 for distractors, on which nothing found counts, else 0.
         frames: that were labelled, as far as the files tell; None where they have no line.
     """
 
@@ -78,7 +83,7 @@ def read_truth(path: Path) -> Truth:
     ignored = lines.boxes.take(lines.counted & ~named)
     beside = path.with_name(f"{path.stem}{IGNORE}.txt")
     if beside.is_file():
-        ignored = ignored.joined(read_mot_lines(beside).boxes)
+        ignored = ignored.joined(read_mot_lines(beside, once=False).boxes)
     length = _sequence_length(path.parents[1] / "seqinfo.ini") if path.parent.name == "gt" else None
     frames = infer_frames(np.concatenate([lines.boxes.frame, ignored.frame]).tolist(), length)
     return Truth(lines.boxes.take(person), ignored, marked.take(others), frames)

@@ -31,13 +31,22 @@ def pair_scores(groups: npt.ArrayLike, people: npt.ArrayLike) -> PairScores:
     >>> pair_scores([1, 1, 1, 2], [5, 5, 6, 6])
     PairScores(f1=0.4, precision=0.3333333333333333, recall=0.5)
     """
+    right, joined, one = pair_counts(groups, people)
+    precision, recall = right / joined if joined else 1.0, right / one if one else 1.0
+    return PairScores(2 * right / (joined + one) if joined + one else 1.0, precision, recall)
+
+
+def pair_counts(groups: npt.ArrayLike, people: npt.ArrayLike) -> tuple[int, int, int]:
+    """How many pairs are in one group and one person, in one group, and one person.
+
+    >>> pair_counts([1, 1, 1, 2], [5, 5, 6, 6])
+    (1, 3, 2)
+    """
     found, known = _numbered(groups), _numbered(people)
     if found.shape != known.shape or found.ndim != 1:
         raise ValueError(f"expected groups and people (n,), got {found.shape} and {known.shape}")
     both = np.unique(np.stack([found, known]), axis=1, return_counts=True)[1]
-    right, joined, one = _pairs(both), _pairs(np.bincount(found)), _pairs(np.bincount(known))
-    precision, recall = right / joined if joined else 1.0, right / one if one else 1.0
-    return PairScores(2 * right / (joined + one) if joined + one else 1.0, precision, recall)
+    return _pairs(both), _pairs(np.bincount(found)), _pairs(np.bincount(known))
 
 
 def idf1(groups: npt.ArrayLike, people: npt.ArrayLike, boxes: npt.ArrayLike) -> float:
