@@ -11,6 +11,7 @@ from typing import Any
 from reid.errors import BadInputError
 from tracker.errors import RunError
 from tracker.files import whole_file
+from tracker.types import Recording
 
 MANIFEST = "run.json"
 FORMAT = 1
@@ -52,6 +53,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``run.json``, whole or not at all."""
     with whole_file(folder / MANIFEST) as partial:
         partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def recording_of(entry: Mapping[str, Any]) -> Recording:
+    """A recording as the manifest lists it."""
+    photos = tuple(entry.get("photos", ()))
+    return Recording(entry["name"], entry["camera"], Path(entry["path"]), entry["sha256"], entry["start_s"], photos)
 
 
 def check_claim(folder: Path, contents: Sequence[str], albums: Collection[str] = ()) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from reid.calibration import Curve
 from reid.centre import camera_means, centred
 from tracker.errors import RunError
+from tracker.manifest import recording_of
 from tracker.repair import REPAIRS, repair
 from tracker.repair.vectors import pooled
 from tracker.stages import STAGES, TrackingFacts, read_embeddings, read_jpegs, read_tracklets, tracking_facts
@@ -147,14 +148,7 @@ def works_of(out: Path, manifest: Mapping[str, Any]) -> list[Work]:
     try:
         return [
             Work(
-                Recording(
-                    entry["name"],
-                    entry["camera"],
-                    Path(entry["path"]),
-                    entry["sha256"],
-                    entry["start_s"],
-                    tuple(entry.get("photos", ())),
-                ),
+                recording_of(entry),
                 *(out / STAGES / entry["stages"][stage] for stage in ("detections", "tracklets", "embeddings")),
             )
             for entry in manifest["recordings"]

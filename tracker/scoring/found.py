@@ -6,7 +6,6 @@ identity and a frame name the tracklet; where a correction joined two of one mom
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from reid.centre import camera_means, centred
 from tracker.errors import RunError
+from tracker.manifest import recording_of
 from tracker.scoring.boxes import Boxes, read_mot_lines
 from tracker.stages import DetectionLog, detections_path
 from tracker.store import Run, tracks_name
@@ -79,17 +79,7 @@ def read_tracklet_table(run: Run) -> FoundTracklets:
 
 def recordings_of(run: Run) -> list[Recording]:
     """The recordings that ``run.json`` lists."""
-    return [
-        Recording(
-            entry["name"],
-            entry["camera"],
-            Path(entry["path"]),
-            entry["sha256"],
-            entry["start_s"],
-            tuple(entry.get("photos", ())),
-        )
-        for entry in run.manifest["recordings"]
-    ]
+    return [recording_of(entry) for entry in run.manifest["recordings"]]
 
 
 def read_found(run: Run, recording: Recording, recordings: Sequence[Recording], tracklets: FoundTracklets) -> Boxes:
