@@ -24,7 +24,8 @@ class Recipe:
         schedule: input sizes in order with their epochs; the last size is the model's.
         losses: weighted sum of terms.
         networks: networks that learn side by side; more than 1 for the mutual losses. The first is the result.
-        teacher: checkpoint of a trained network whose vectors of the plain images the distillation losses see.
+        teacher: a trained embedder whose vectors of the plain images the distillation losses see, as
+            ``reid.bench.models.open_models`` reads it: a checkpoint, a shipped name, somebody else's file, ...
         p, k: identities a batch, images an identity.
         camera_aware: an identity's images in a batch come from different cameras where they can.
         augmentation: name in ``AUGMENTATIONS``.
@@ -46,7 +47,7 @@ class Recipe:
     schedule: tuple[Stage, ...] = (((128, 64), 11), ((192, 96), 2))
     losses: tuple[LossTerm, ...] = (LossTerm("cls"), LossTerm("trihard", options={"soft": True, "normalize": False}))
     networks: int = 1
-    teacher: Path | None = None
+    teacher: Path | str | None = None
     p: int = 16
     k: int = 4
     camera_aware: bool = False

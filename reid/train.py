@@ -15,11 +15,11 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from reid.augment import AUGMENTATIONS
+from reid.bench.models import open_models
 from reid.datasets import ImageSet
 from reid.errors import BadInputError, ReidTrackError
 from reid.evaluation import embed_images
 from reid.model import EmbeddingModel, Outputs, load_checkpoint, save_model
-from reid.network import Network
 from reid.objective import Objective
 from reid.pretrained import load_weights
 from reid.recipe import Recipe
@@ -35,7 +35,7 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
     Args:
         recipe: how; a checkpoint of another network or other data is refused.
         images: labelled images.
-        out: folder for ``last.pt`` (after every epoch) and ``log.jsonl`` (a line an epoch).
+        out: folder for ``last.pt`` (after every epoch), ``log.jsonl`` (a line an epoch) and a teacher's vectors.
         report: called with a line of progress, about every 10 seconds and after each epoch.
         device: a torch device.
 
@@ -65,7 +65,8 @@ def train(recipe: Recipe, images: ImageSet, out: Path, report: Report, device: s
         if recipe.pretrained:
             for network in networks:
                 load_weights(network.backbone, recipe.pretrained)
-    taught = teach(recipe.teacher, images, report, device) if recipe.teacher and start < recipe.epochs else None
+    unfinished = start < recipe.epochs
+    taught = teach(str(recipe.teacher), images, out, report, device) if recipe.teacher and unfinished else None
     for learner in learners:
         learner.train()
 
@@ -188,13 +189,22 @@ def running_average(network: EmbeddingModel, keep: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
-def teach(teacher: Path, images: ImageSet, report: Report, device: str) -> Tensor:
-    """(n, any) a trained network's vectors of the images as they are, each once.
+def teach(teacher: str, images: ImageSet, out: Path, report: Report, device: str) -> Tensor:
+    """(n, any) a trained embedder's vectors of the images as they are, each once; kept in ``out`` for a resumption.
 
     Looking at every augmented crop instead costs the teacher's passes in every epoch; this way the student also learns
     that what augmentation changes does not matter.
     """
-    return torch.from_numpy(embed_images(images, Network(teacher, device), "teacher", report))
+    (model,) = open_models([teacher], device, 0).values()
+    kept = out / f"teacher-{model.digest[:12]}.npy"
+    if kept.exists():
+        return torch.from_numpy(np.load(kept))
+    vectors = embed_images(images, model.embed, "teacher", report)
+    partial = kept.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, vectors)
+    partial.replace(kept)
+    return torch.from_numpy(vectors)
 
 
 def resume(

@@ -13,6 +13,7 @@ from reid.objective import parse_losses
 from reid.recipe import Recipe
 from reid.train import read_log, running_average, train
 from tests.helpers import market_folder
+from tests.test_foreign import mean_model
 
 RECIPE = Recipe(
     backbone="osnet_x0_25",
@@ -172,6 +173,27 @@ def test_a_student_learns_its_teachers_ranking(images, tmp_path):
     recipe = replace(losses("cls:1,darkrank:1"), teacher=teacher)
     train(recipe, images, tmp_path / "student", lambda line: None)
     assert read_log(tmp_path / "student")[-1]["darkrank"] > 0
+
+
+def test_a_student_may_learn_from_somebody_elses_file(images, tmp_path):
+    teacher = f"{mean_model(tmp_path / 'mean.onnx')},like=openvino"
+    taught = replace(losses("cls:1,absolute_teacher:1"), dim=3, teacher=teacher)
+    train(taught, images, tmp_path / "student", lambda line: None)
+    (kept,) = (tmp_path / "student").glob("teacher-*.npy")
+    vectors = np.load(kept)
+    assert vectors.shape == (len(images), 3)
+    expected = images.read(1).reshape(-1, 3).mean(0)[::-1] + np.array([1, 2, 3])  # what mean_model gives
+    assert vectors[1] == pytest.approx(expected / np.linalg.norm(expected), abs=0.01)
+
+
+def test_what_the_teacher_said_is_kept_for_a_resumption(images, tmp_path):
+    teacher = train(losses("cls:1"), images, tmp_path / "teacher", lambda line: None)
+    taught = replace(losses("cls:1,darkrank:1"), teacher=teacher)
+    with pytest.raises(StopError):
+        train(taught, images, tmp_path / "student", stop_after(1))
+    lines = []
+    train(taught, images, tmp_path / "student", lines.append)
+    assert not [line for line in lines if line.startswith("teacher")]
 
 
 def test_a_loss_on_stripes_builds_the_local_branch(images, tmp_path):

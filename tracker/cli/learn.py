@@ -43,7 +43,10 @@ FOLDER = click.Path(path_type=Path)
     "--loss", help="Weighted terms with their options, such as cls:1,msml:1,margin=0.3; an unknown name lists them."
 )
 @click.option("--networks", type=int, help="Networks that learn from each other (mutual losses).")
-@click.option("--teacher", type=FOLDER, help="Trained checkpoint that a distillation loss learns from.")
+@click.option(
+    "--teacher",
+    help="What a distillation loss learns from: a trained checkpoint, or any embedder's FILE,like=openvino.",
+)
 @click.option("--schedule", help="Input sizes with their epochs, such as 128x64:11,192x96:2.")
 @click.option("--augmentation", help="An unknown name lists them.")
 @click.option("--erase", type=float, help="Probability of random erasing.")
