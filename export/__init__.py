@@ -1,4 +1,5 @@
 """A trained model becomes a file that another machine can trust.
 
-``export.onnx`` writes it, ``export.parity`` proves it equal to the network it came from. Knows nothing of video.
+``export.onnx`` writes it and ``export.formats`` what other runtimes want; ``export.gate`` lets through only what equals
+the model it came from. Knows nothing of video.
 """

@@ -1,7 +1,8 @@
 """Crops to vectors at run time: ONNX Runtime and one exported file, without PyTorch.
 
-An embedder file takes ``crops`` (n, h, w, 3) uint8 RGB, n, h and w free, and gives ``vectors`` (n, dim) float32 of unit
-norm; preprocessing is inside. Its metadata (``Card``) says what it is. ``reidtrack export`` makes such files.
+An embedder file takes ``crops`` (n, h, w, 3) uint8, h and w free, n too unless its card fixes it, RGB unless its card
+says BGR, and gives ``vectors`` (n, dim) float32 of unit norm; preprocessing is inside. Its metadata (``Card``) says
+what it is. ``reidtrack export`` makes such files.
 """
 
 import contextlib
@@ -24,8 +25,11 @@ INPUT, OUTPUT = "crops", "vectors"
 FORMAT = "2"
 _PREFIX = "reidtrack."
 _KEYS = ("format", "backbone", "size", "training_data", "licence", "parameters", "weights_sha256", "scores")
+_DYNAMIC = "dynamic"
 
 EMBEDDERS: dict[str, Path] = {name: Path(__file__).parent / "weights" / f"{name}.onnx" for name in ("standard", "edge")}
+PRECISIONS = ("fp32", "fp16", "int8")
+COLOURS = ("rgb", "bgr")
 DEFAULT_EMBEDDER = "standard"
 
 
@@ -34,15 +38,19 @@ class Card:
     """What an embedder file says of itself, in its ONNX metadata.
 
     Attributes:
-        backbone: name in ``reid.backbones.BACKBONES``.
+        backbone: name in ``reid.backbones.BACKBONES``; of an imported file, its name without the ending.
         size: (height, width) that the network works at.
         training_data: what it was trained on, in words.
         licence: the terms of the training data, in words.
         parameters: learned numbers of the network, without what only training needs, such as the classifier.
-        weights_sha256: of the checkpoint file it was exported from, hexadecimal.
+        weights_sha256: of the checkpoint that it was exported from, or the file that it was imported from, hexadecimal.
         scores: data set -> (mAP, R1) of this file as shares, single query without re-ranking; empty where none were
             measured.
-        calibration: how to read its similarities; None where it was never measured.
+        calibration: how to read its similarities; None where it was never measured. Of a file in another form that was
+            not measured itself, it is that of the file it was made from.
+        precision: what it computes in, a name in ``PRECISIONS``.
+        colour: order of the channels that it takes, ``rgb`` or ``bgr``.
+        batch: crops that it takes at a time, never more or fewer; 0 for any number.
     """
 
     backbone: str
@@ -53,11 +61,20 @@ class Card:
     weights_sha256: str
     scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     calibration: Calibration | None = None
+    precision: str = "fp32"
+    colour: str = "rgb"
+    batch: int = 0
+
+    @property
+    def network_id(self) -> str:
+        """Of the weights, whatever became of them: what ``reid.network.Network.model_id`` says of the checkpoint."""
+        return f"{self.backbone}-{self.weights_sha256[:12]}"
 
     def to_metadata(self) -> dict[str, str]:
         """As ONNX ``metadata_props``, keys starting with ``reidtrack.``."""
         entries = {
             "format": FORMAT,
+            "model_id": self.network_id,
             "backbone": self.backbone,
             "size": f"{self.size[0]}x{self.size[1]}",
             "training_data": self.training_data,
@@ -65,6 +82,9 @@ class Card:
             "parameters": str(self.parameters),
             "weights_sha256": self.weights_sha256,
             "scores": json.dumps(dict(self.scores)),
+            "precision": self.precision,
+            "colour": self.colour,
+            "batch": str(self.batch or _DYNAMIC),
         }
         if self.calibration is not None:
             entries["calibration"] = self.calibration.to_json()
@@ -96,6 +116,9 @@ class Card:
             weights_sha256=entries["weights_sha256"],
             scores=_read_scores(entries["scores"]),
             calibration=None if calibration is None else Calibration.from_json(calibration),
+            precision=_read_choice(metadata, "precision", PRECISIONS),
+            colour=_read_choice(metadata, "colour", COLOURS),
+            batch=_read_batch(metadata.get(_PREFIX + "batch", _DYNAMIC)),
         )
 
 
@@ -104,6 +127,22 @@ def _read_size(text: str) -> tuple[int, int]:
     if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise ValueError(f"size {text!r}, expected HEIGHTxWIDTH such as 192x96")
     return int(height), int(width)
+
+
+def _read_choice(metadata: Mapping[str, str], key: str, choices: Sequence[str]) -> str:
+    """The first choice where there is no entry: files of before it was written are of that kind."""
+    value = metadata.get(_PREFIX + key, choices[0])
+    if value not in choices:
+        raise ValueError(f"{key} {value!r}, expected {' or '.join(choices)}")
+    return value
+
+
+def _read_batch(text: str) -> int:
+    if text == _DYNAMIC:
+        return 0
+    if not (text.isdecimal() and int(text)):
+        raise ValueError(f"batch {text!r}, expected {_DYNAMIC} or a count")
+    return int(text)
 
 
 def _read_scores(text: str) -> dict[str, tuple[float, float]]:
@@ -119,7 +158,7 @@ class Embedder:
 
     Args:
         model: a name in ``EMBEDDERS`` or the path of an exported file.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: as for ``reid.runtime.open_session``.
         threads: of the CPU that share one operator; 0 for one per core.
 
     Attributes:
@@ -156,7 +195,7 @@ class Embedder:
 
         Args:
             crops: n RGB uint8 images (h, w, 3), of any sizes.
-            batch: crops that go through the network at a time, at least 1.
+            batch: crops that go through the network at a time, at least 1; a file of a fixed batch keeps to its own.
 
         Returns:
             (n, dim) float32, unit norm.
@@ -166,17 +205,34 @@ class Embedder:
         """
         if batch < 1:
             raise ValueError(f"batch: expected at least 1, got {batch}")
+        batch = self.card.batch or batch
         vectors = np.empty((len(crops), self.dim), np.float32)
         for start in range(0, len(crops), batch):
             stop = min(start + batch, len(crops))
-            images = np.stack([self._resized(crops[i], i) for i in range(start, stop)])
-            vectors[start:stop] = self._session.run([OUTPUT], {INPUT: images})[0]
+            images = np.zeros((self.card.batch or stop - start, *self.size, 3), np.uint8)
+            for image, number in zip(images, range(start, stop), strict=False):
+                image[:] = self._resized(crops[number], number)[..., :: -1 if self.card.colour == "bgr" else 1]
+            vectors[start:stop] = self._session.run([OUTPUT], {INPUT: images})[0][: stop - start]
         return vectors
 
     def _resized(self, crop: Image, number: int) -> Image:
         if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
             raise ValueError(f"crop {number}: expected (h, w, 3) uint8, got {crop.shape} {crop.dtype}")
         return resize_crop(crop, self.size)
+
+
+def calibration_of(embedder: Embedder) -> Calibration:
+    """How to read an embedder's similarities.
+
+    Raises:
+        ModelError: it was never measured.
+    """
+    if embedder.calibration is None:
+        raise ModelError(
+            f"{embedder.path}: carries no calibration, so its similarities mean nothing here; make it again by"
+            " `reidtrack export` or `import-model` with --calibrate market1501=FOLDER"
+        )
+    return embedder.calibration
 
 
 def find_embedder(model: str | Path) -> Path:

@@ -80,8 +80,8 @@ def _open_onnx(path: Path, device: str, threads: int) -> Graph:
 
 
 def _open_openvino(path: Path, device: str, threads: int) -> Graph:
-    openvino = _import_openvino(path)
-    if device not in ("auto", "cpu"):
+    openvino = import_openvino(path)
+    if device not in ("auto", "cpu", "openvino"):
         raise BadInputError(f"device {device!r}: {path} runs on the CPU only; choose cpu")
     if not path.is_file():
         raise ModelError(f"{path}: no such model; check the path")
@@ -98,7 +98,7 @@ def _open_openvino(path: Path, device: str, threads: int) -> Graph:
     parameters = sum(
         prod(node.shape) for node in constants if node.get_element_type().to_string() not in ("i64", "i32", "boolean")
     )
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    settings = openvino_settings(threads)
 
     def load(size: tuple[int, int]) -> Run:
         compiled: dict[int, Any] = {}
@@ -116,8 +116,26 @@ def _open_openvino(path: Path, device: str, threads: int) -> Graph:
     return Graph((size[0], size[1]), parameters, (path, path.with_suffix(".bin")), load)
 
 
-def _import_openvino(path: Path) -> Any:
-    """The package, kept from telling its maker over the network that it was imported, which it does by default."""
+def openvino_settings(threads: int) -> dict[str, int | str | bool]:
+    """How OpenVINO computes on a CPU here: in float32, on threads that may move between cores.
+
+    A thread that is pinned to a core, as by default, waits for it where something else runs there, while others idle.
+
+    Args:
+        threads: that share one operator; 0 for one per core.
+    """
+    return {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+
+
+def import_openvino(path: Path) -> Any:
+    """The package, kept from telling its maker over the network that it was imported, which it does by default.
+
+    Args:
+        path: of the file that needs it, for the message.
+
+    Raises:
+        ModelError: it is not installed.
+    """
     with _without_module("openvino_telemetry"):
         try:
             import openvino

@@ -6,6 +6,7 @@ are then asked for; so the driver is asked first, and only providers that can wo
 
 import contextlib
 import ctypes
+import functools
 import importlib.util
 import logging
 import os
@@ -27,54 +28,83 @@ Provider = str | tuple[str, dict[str, str]]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 
 # TensorRT builds an engine for minutes at the first batch of each new shape; so it is a user's own choice.
 TENSORRT_SWITCH = "REIDTRACK_TENSORRT"
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
+_EXACT_INT8 = "session.x64quantprecision"
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _MOST = -3, -1, 2**31 - 1  # of glibc's mallopt; bytes
 _REMEDY = "install onnxruntime-gpu[cuda,cudnn] and no onnxruntime beside it, or choose device cpu"
+_OPENVINO_REMEDY = "install onnxruntime-openvino in the place of ONNX Runtime's other builds, or choose device cpu"
+_TENSORRT_REMEDY = "pip install 'tensorrt-cu13>=10.13,<11'"
 
 
-def providers(device: str, available: Sequence[str] | None = None) -> list[Provider]:
+def providers(device: str, available: Sequence[str] | None = None, threads: int = 0) -> list[Provider]:
     """ONNX Runtime providers for a device, best first, the CPU always last.
 
+    ========== =======================================================================================================
+    cpu        CPU, nothing else
+    cuda:N     CUDA, CPU; where the environment variable REIDTRACK_TENSORRT is 1, TensorRT before them
+    tensorrt   TensorRT, CUDA, CPU, on the first GPU; no variable is needed
+    openvino   OpenVINO, CPU: what ONNX Runtime's build for OpenVINO has
+    auto       as cuda where the driver shows a GPU, with OpenVINO before the CPU where listed; else OpenVINO, CPU; else
+               the CPU
+    ========== =======================================================================================================
+
     Args:
-        device: ``auto`` (the first CUDA device where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``openvino``.
         available: names of the providers that ONNX Runtime was built with; None asks it.
+        threads: of the CPU that share one operator, which OpenVINO takes as an option; 0 for its own choice.
 
     Returns:
-        Names, or (name, options), as ``onnxruntime.InferenceSession`` takes them: TensorRT (only where the environment
-        variable REIDTRACK_TENSORRT is 1), CUDA, CPU.
+        Names, or (name, options), as ``onnxruntime.InferenceSession`` takes them.
 
     Raises:
-        BadInputError: the device is malformed, is not on this machine, or ONNX Runtime was built without CUDA; or
-            TensorRT is switched on and its library does not load.
+        BadInputError: the device is malformed, is not on this machine, or ONNX Runtime was built without it; or
+            TensorRT is asked for and its library does not load.
     """
     names = onnxruntime.get_available_providers() if available is None else available
-    chosen = _choose(device, cuda_device_count() if device != "cpu" else 0)
-    if chosen == "cpu":
+    chosen = _choose(device, 0 if device in ("cpu", "openvino") else cuda_device_count())
+    openvino: list[Provider] = [_openvino(threads)] if OPENVINO in names else []
+    if device == "openvino":
+        if not openvino:
+            raise BadInputError(f"device {device!r}: this ONNX Runtime has no OpenVINO; {_OPENVINO_REMEDY}")
+        return [*openvino, CPU]
+    if device == "cpu":
         return [CPU]
+    if chosen == "cpu" or (device == "auto" and CUDA not in names):
+        return [*openvino, CPU]
     if CUDA not in names:
-        if device == "auto":
-            return [CPU]
         raise BadInputError(f"device {device!r}: this ONNX Runtime has no CUDA; {_REMEDY}")
-    number = chosen.partition(":")[2]
+    return [*_nvidia(device, chosen.partition(":")[2], names), *(openvino if device == "auto" else []), CPU]
+
+
+def _nvidia(device: str, number: str, names: Sequence[str]) -> list[Provider]:
+    """The providers of a GPU: CUDA, after TensorRT where that is asked for."""
     # The default search times every convolution algorithm anew for each batch size.
-    found: list[Provider] = [(CUDA, {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
-    if os.environ.get(TENSORRT_SWITCH) == "1":
-        if TENSORRT not in names or not _load_tensorrt():
-            raise BadInputError(
-                f"{TENSORRT_SWITCH} is 1 but TensorRT does not load; pip install 'tensorrt-cu13>=10.13,<11' or unset it"
-            )
-        found.insert(0, (TENSORRT, {"device_id": number}))
-    return found
+    cuda: Provider = (CUDA, {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"})
+    switched = os.environ.get(TENSORRT_SWITCH) == "1"
+    if device != "tensorrt" and not switched:
+        return [cuda]
+    if TENSORRT not in names or not _load_tensorrt():
+        if device == "tensorrt":
+            raise BadInputError(f"device {device!r}: TensorRT does not load; {_TENSORRT_REMEDY}, or choose device cuda")
+        raise BadInputError(f"{TENSORRT_SWITCH} is 1 but TensorRT does not load; {_TENSORRT_REMEDY} or unset it")
+    return [(TENSORRT, {"device_id": number}), cuda]
+
+
+def _openvino(threads: int) -> Provider:
+    """OpenVINO on the CPU, in float32: by default it rounds to bfloat16 on processors that compute that faster."""
+    options = {"device_type": "CPU", "precision": "FP32"}
+    return (OPENVINO, options | {"num_of_threads": str(threads)} if threads else options)
 
 
 def open_session(model: Path | bytes, device: str = "auto", threads: int = 0) -> onnxruntime.InferenceSession:
     """Open an ONNX model on a device.
 
-    With ``auto``, a CUDA device that ONNX Runtime cannot use is logged as a warning and the CPU is used instead.
+    With ``auto``, a device that ONNX Runtime cannot use is logged as a warning and the CPU is used instead.
 
     Args:
         model: a file, or a file's content.
@@ -83,27 +113,30 @@ def open_session(model: Path | bytes, device: str = "auto", threads: int = 0) ->
 
     Raises:
         ModelError: the file is absent, or is not an ONNX model that ONNX Runtime can run.
-        BadInputError: as ``providers``; or CUDA was asked for by name and does not load.
+        BadInputError: as ``providers``; or the device was asked for by name and does not load.
     """
     name = "model" if isinstance(model, bytes) else str(model)
     if isinstance(model, Path) and not model.is_file():
         raise ModelError(f"{name}: no such model; check the path")
-    wanted = providers(device)
+    wanted = providers(device, threads=threads)
     if wanted == [CPU]:
         return _create(model, name, wanted, threads)
-    with contextlib.redirect_stdout(sys.stderr):  # preload_dlls prints what it cannot load
-        onnxruntime.preload_dlls()
-    problem = "its CUDA libraries do not load"
+    first = wanted[0][0]
+    if first != OPENVINO:
+        with contextlib.redirect_stdout(sys.stderr):  # preload_dlls prints what it cannot load
+            onnxruntime.preload_dlls()
+    problem, remedy = "its libraries do not load", _OPENVINO_REMEDY if first == OPENVINO else _REMEDY
     try:
         session = _create(model, name, wanted, threads)
-        if session.get_providers()[0] != CPU:
+        got = session.get_providers()[0]
+        if got == first or (got != CPU and device != "tensorrt"):
             return session
     except ModelError as error:
         problem = str(error)
         session = _create(model, name, [CPU], threads)  # a file that the CPU cannot open either is the file's fault
     if device != "auto":
-        raise BadInputError(f"device {device!r}: ONNX Runtime cannot use it ({problem}); {_REMEDY}")
-    _log.warning("ONNX Runtime cannot use the CUDA device (%s); running on the CPU. To use it, %s", problem, _REMEDY)
+        raise BadInputError(f"device {device!r}: ONNX Runtime cannot use it ({problem}); {remedy}")
+    _log.warning("ONNX Runtime cannot use its %s (%s); running on the CPU. To use it, %s", first, problem, remedy)
     return session
 
 
@@ -136,8 +169,9 @@ def _one_node() -> bytes:
 
 
 def resolve_device(device: str) -> str:
-    """``cpu`` or ``cuda:N`` for what PyTorch runs: the device that ``auto`` or ``cuda`` means on this machine.
+    """``cpu`` or ``cuda:N`` for what PyTorch runs: the device that a name means on this machine.
 
+    Beside ``openvino`` PyTorch runs on the CPU, beside ``tensorrt`` on the first GPU.
     Imports torch: whether a GPU serves depends on how torch was built.
 
     Raises:
@@ -178,10 +212,12 @@ def cuda_device_count() -> int:
 
 def _choose(device: str, count: int) -> str:
     """``cpu`` or ``cuda:N`` on a machine with ``count`` CUDA devices."""
-    match = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", device)
+    match = re.fullmatch(r"auto|cpu|openvino|tensorrt|cuda(?::(\d{1,3}))?", device)
     if match is None:
-        raise BadInputError(f"device {device!r} is unknown; write auto, cpu, cuda or, for the second GPU, cuda:1")
-    if device == "cpu" or (device == "auto" and count == 0):
+        raise BadInputError(
+            f"device {device!r} is unknown; write auto, cpu, cuda or, for the second GPU, cuda:1; or openvino, tensorrt"
+        )
+    if device in ("cpu", "openvino") or (device == "auto" and count == 0):
         return "cpu"
     number = int(match[1] or 0)
     if number >= count:
@@ -194,6 +230,8 @@ def _create(model: Path | bytes, name: str, wanted: list[Provider], threads: int
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
+    if _may_saturate():
+        options.add_session_config_entry(_EXACT_INT8, "1")
     source = model if isinstance(model, bytes) else str(model)
     try:  # without enable_fallback=0, a failure is printed to stdout and quietly retried on the CPU
         return onnxruntime.InferenceSession(source, options, providers=wanted, enable_fallback=0)
@@ -202,6 +240,19 @@ def _create(model: Path | bytes, name: str, wanted: list[Provider], threads: int
         raise ModelError(
             f"{name}: not an ONNX model that can be run ({reason}); give one made by `reidtrack export`"
         ) from None
+
+
+@functools.cache
+def _may_saturate() -> bool:
+    """Whether this processor may add products of 8-bit numbers in 16 bits, and so cut them off: x86 without VNNI.
+
+    ONNX Runtime then has exact kernels; it takes the slower ones wherever it is told to, so it is told only here. On
+    processors other than x86 it does nothing with it.
+    """
+    try:
+        return "vnni" not in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux: it is not told
+        return True
 
 
 def _load_tensorrt() -> bool:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from reid.errors import BadInputError, ModelError
 from reid.foreign import PRESETS, ForeignEmbedder, Preprocessing, parse_declaration
-from reid.graphs import _import_openvino
+from reid.graphs import import_openvino
 from reid.images import resize_crop
 
 RAW = Preprocessing("rgb", (0, 0, 0), (1, 1, 1))
@@ -253,13 +253,13 @@ def openvino(tmp_path):
     """The package as the library imports it: without its telemetry."""
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("the optional openvino is not installed")
-    return _import_openvino(tmp_path)
+    return import_openvino(tmp_path)
 
 
 def test_openvino_does_not_call_home(openvino):
     code = (
         "import sys, pathlib, reid.graphs\n"
-        "reid.graphs._import_openvino(pathlib.Path('a.xml'))\n"
+        "reid.graphs.import_openvino(pathlib.Path('a.xml'))\n"
         "assert 'openvino' in sys.modules\n"
         "sys.exit(any(name.startswith('openvino_telemetry') for name in sys.modules))"
     )

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from export.detector import open_detector
+from export.detector_graph import person_class
 from reid.errors import ModelError
 from tracker.files import cache_folder, digest, sha256, whole_file
 from tracker.types import Detections, Image
@@ -46,7 +48,8 @@ class YoloDetector:
     """An ultralytics YOLO.
 
     Args:
-        source: an ultralytics model name, or a .pt or .onnx file; see ``find_weights``.
+        source: an ultralytics model name, a .pt file, or an .onnx file of ultralytics or of ``reidtrack export
+            --detector``; see ``find_weights``. The last has its own size and thresholds in it.
         device: "cpu" or "cuda:N".
 
     Attributes:
@@ -67,8 +70,10 @@ class YoloDetector:
         content = sha256(self.weights)
         if device == "cpu" and self.weights.suffix == ".pt":
             self.runs = exported(self.weights, content)
-        self._model = _load(self.runs)
-        self._person = self._person_class()
+        self._whole = open_detector(self.weights, device) if self.weights.suffix == ".onnx" else None
+        if self._whole is None:
+            self._model = _load(self.runs)
+            self._person = self._person_class()
         self.model_id = _model_id(self.weights, content)
 
     def _person_class(self) -> int:
@@ -76,13 +81,12 @@ class YoloDetector:
             names: dict[int, str] = self._model.names
         except Exception as error:
             raise _not_a_detector(self.weights, error) from None
-        people = [number for number, name in names.items() if name.lower() in ("person", "people", "pedestrian")]
-        if people or len(names) == 1:
-            return people[0] if people else 0
-        raise ModelError(f"{self.weights}: detects {', '.join(list(names.values())[:5])}, ... but no person class")
+        return person_class(names, str(self.weights))
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """People in each picture, best first; all pictures (h, w, 3) BGR uint8 of one size."""
+        if self._whole is not None:  # one picture at a time, RGB
+            return [Detections(*self._whole(image[:, :, ::-1])) for image in images]
         try:
             results = self._model.predict(
                 list(images),

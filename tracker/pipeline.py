@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reid.calibration import Calibration, Curve
-from reid.embed import Embedder
-from reid.errors import ModelError
+from reid.embed import Embedder, calibration_of
 from reid.runtime import resolve_device
 from tracker import site
 from tracker.album import MIN_SCORE, damaged_message
@@ -78,7 +77,7 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         recordings, failed = open_recordings(options, progress)
         device = resolve_device(options.device)
         embedder = Embedder(options.embedder, options.device)
-        calibration = _calibration(embedder)
+        calibration = calibration_of(embedder)
         detector = detector_id(options.detector)
         works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
         fitted = site.read(options.out, embedder.model_id)
@@ -104,15 +103,6 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
     plan = prepare(works, material, manifest, read_corrections(options.out, progress.note), progress.note)
     lines = conclude(options.out, plan.material, manifest, plan.known, progress)
     return RunResult(options.out, tuple(lines), tuple(failed), tuple(manifest["warnings"]), options.absolute)
-
-
-def _calibration(embedder: Embedder) -> Calibration:
-    if embedder.calibration is None:
-        raise ModelError(
-            f"{embedder.path}: carries no calibration, so its similarities mean nothing here; export it again with"
-            " `reidtrack export --calibrate market1501=FOLDER`"
-        )
-    return embedder.calibration
 
 
 def _curve(calibration: Calibration, works: Sequence[Work]) -> Curve:

@@ -1,5 +1,6 @@
 """Two small real runs, and libraries of made-up tracklets."""
 
+import functools
 import shutil
 
 import numpy as np
@@ -13,6 +14,7 @@ from tracker.demo import render_demo
 from tracker.library.indexing import Rows, _vector_rows
 from tracker.library.schema import TRACKLETS_SCHEMA, RunEntry
 from tracker.library.store import writer
+from tracker.library.words import COLUMNS, VOCABULARY
 
 
 def run(*clips, out, options=()):
@@ -22,7 +24,13 @@ def run(*clips, out, options=()):
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A folder with runs ``monday`` of two cameras and ``tuesday`` of one whose clock is known."""
-    folder = tmp_path_factory.mktemp("made")
+    return _made(tmp_path_factory.getbasetemp() / "made")
+
+
+@functools.cache
+def _made(folder):
+    """Once, however many folders of tests take the fixture from here."""
+    folder.mkdir()
     left, right = render_demo(folder / "clips").videos
     for name, clip, first in zip(("a.mp4", "b.mp4", "c.mp4"), (left, right, left), (60, 60, 130), strict=True):
         cut(clip, folder / name, first, first + 24)
@@ -60,11 +68,20 @@ def made_up(name, count=40, dim=8, seed=0, model_id="m"):
             | {"absolute": bool(rng.integers(2)), "length_s": length, "quality": float(rng.uniform(0.1, 1))}
             | {"file_start_s": start, "first_frame": 1, "last_frame": 2, "boxes": 2, "probability": 1.0}
             | {"jpeg": b"", "model_id": model_id}
+            | colours([seed, number, *name.encode()])
         )
     mean = [0.0] * dim
     entry = RunEntry(name, f"/runs/{name}", str(seed), count, 12.0 + seed, -4.0, "colour", 3, mean)
     table = pa.Table.from_pylist(lines, TRACKLETS_SCHEMA)
     return Rows(entry, table, _vector_rows(lines, vectors, dim), model_id, dim)
+
+
+def colours(seed):
+    """Shares of colours that sum to 1, those of the legs sometimes unknown."""
+    rng = np.random.default_rng(seed)
+    upper, lower = rng.dirichlet(np.full(len(VOCABULARY), 0.4), 2)
+    lower = lower.tolist() if rng.random() < 0.8 else [None] * len(VOCABULARY)
+    return dict(zip(COLUMNS, [*upper.tolist(), *lower], strict=True))
 
 
 def add(library, *rows):

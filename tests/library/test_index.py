@@ -16,7 +16,8 @@ from tests.helpers import CARD, colour_embedder
 from tests.library.conftest import add, made_up, run
 from tracker.cli import main
 from tracker.library import schema, store
-from tracker.library.indexing import find_run, grouped, index
+from tracker.library.indexing import find_run, index
+from tracker.library.prototypes import grouped
 from tracker.library.store import Library, writer
 from tracker.store import Run
 
@@ -281,6 +282,13 @@ def _hold(name, ready):
         time.sleep(600)
 
 
+def test_a_library_that_is_damaged_is_one_line_to_a_writer(tmp_path):
+    add(tmp_path / "lib", made_up("one"))
+    shutil.rmtree(tmp_path / "lib/vectors.lance")
+    with pytest.raises(DataError, match=r"cannot be read as a library .*; index its runs in a new one"):
+        add(tmp_path / "lib", made_up("two"))
+
+
 def test_a_writer_who_was_killed_holds_nothing_up(tmp_path):
     name = str(tmp_path / "lib")
     add(name, made_up("one"))
@@ -320,20 +328,20 @@ def test_a_newer_library_is_refused_and_an_older_one_migrated(tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(store, "VERSION", 0)
         patch.setattr(schema, "VERSION", 0)
-        with pytest.raises(DataError, match="library version 1, this reidtrack reads 0; install a newer reidtrack"):
+        with pytest.raises(DataError, match="library version 2, this reidtrack reads 0; install a newer reidtrack"):
             Library.open(name)
-    monkeypatch.setattr(store, "VERSION", 2)
-    monkeypatch.setattr(schema, "VERSION", 2)
-    with pytest.raises(DataError, match="library version 1 of 2; run `reidtrack index"):
+    monkeypatch.setattr(store, "VERSION", 3)
+    monkeypatch.setattr(schema, "VERSION", 3)
+    with pytest.raises(DataError, match="library version 2 of 3; run `reidtrack index"):
         Library.open(name)
-    with pytest.raises(DataError, match="library version 1 cannot be updated"), writer(name):
+    with pytest.raises(DataError, match="library version 2 cannot be updated"), writer(name):
         pass
 
     def step(connection):
         row = connection.open_table("meta").to_arrow()
-        connection.create_table("meta", row.set_column(0, "version", [[2]]), mode="overwrite")
+        connection.create_table("meta", row.set_column(0, "version", [[3]]), mode="overwrite")
 
-    monkeypatch.setitem(schema.MIGRATIONS, 1, step)
+    monkeypatch.setitem(schema.MIGRATIONS, 2, step)
     with writer(name):
         pass
     assert content(name) == before

@@ -11,12 +11,10 @@ from reid.errors import BadInputError, DataError
 from tests.helpers import write_image
 from tests.library.conftest import add, made_up
 from tracker.cli import main
-from tracker.library import nearest as nearest_module
-from tracker.library import searching
 from tracker.library.examples import Example, is_crop, library_mean, track_example
 from tracker.library.filters import Filters
-from tracker.library.nearest import nearest, with_index
-from tracker.library.searching import search, weighed
+from tracker.library.scores import weighed
+from tracker.library.searching import search
 from tracker.library.store import Library
 from tracker.linking.agglomeration import PRIOR_POWER
 from tracker.types import Detections
@@ -163,49 +161,6 @@ def test_the_librarys_mean_counts_every_camera_once():
     }
     assert library_mean(runs, 2).tolist() == [1.0, 1.5]
     assert library_mean({}, 2).tolist() == [0.0, 0.0]
-
-
-# ---- few or many
-
-
-@pytest.mark.parametrize("where", ["", "camera = 'g'", "start_s <= 5.0"])
-def test_nearest_is_exact_while_there_are_few(library, where):
-    example = wanted(k=2)
-    found = nearest(library.vectors, example.vectors, where, 7)
-    table = library.vectors.search().where(where or "true").limit(1000).to_arrow()
-    vectors = np.array(table["vector"].to_pylist())
-    expected = {row for one in example.vectors for row in np.argsort(-(vectors @ one))[:7].tolist()}
-    names = {(table["key"][row].as_py(), tuple(table["vector"][row].as_py())) for row in expected}
-    assert {(row["key"], tuple(row["vector"])) for row in found.to_pylist()} == names
-    assert len(found) == len(names)
-
-
-def test_beyond_a_size_there_is_an_index_that_finds_nearly_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(nearest_module, "INDEXED", 500)
-    monkeypatch.setattr(nearest_module, "FEW", 50)
-    monkeypatch.setattr(searching, "FEW", 50)
-    monkeypatch.setattr(searching, "CANDIDATES", 10)
-    many = made_up("many", count=600)
-    add(tmp_path / "lib", many)
-    library = Library.open(str(tmp_path / "lib"))
-    assert [one.index_type for one in library.vectors.list_indices() if one.columns == ["vector"]] == ["IvfHnswSq"]
-    with_index(library.vectors)  # there is one already
-    table = library.vectors.to_arrow()
-    vectors, keys = np.array(table["vector"].to_pylist()), table["key"].to_pylist()
-    camera = np.array(table["camera"].to_pylist())
-    for where, keep in (("", camera != ""), ("camera = 'g'", camera == "g")):
-        rows = np.flatnonzero(keep)
-        shares = []
-        for seed in range(10):
-            (one,) = wanted(seed).vectors
-            expected = {keys[rows[row]] for row in np.argsort(-(vectors[rows] @ one))[:10]}
-            found = nearest(library.vectors, one[None], where, 10)
-            shares.append(len(expected & set(found["key"].to_pylist())) / len(expected))
-        assert np.mean(shares) >= 0.9
-    hits = search(library, [wanted()], top=3)
-    expected = naive([many], [wanted()])
-    for hit in hits:  # all of an identity counts, not only what was near
-        assert hit.probability == pytest.approx(expected[hit.run, hit.identity], rel=1e-3, abs=1e-9)
 
 
 # ---- on real runs

@@ -160,17 +160,25 @@ def drawn_vectors(people: Integers, rng: np.random.Generator) -> Floats:
     pairs of two people) and true-match rates (.99, .94, .77, .37) at centred similarities of .22, .43, .58 and .72. The
     curve fitted to drawn pairs, which the linking then uses, has about its slope of 19 and intercept of -6.3.
     """
-    scale = np.arange(1, DIM + 1) ** (-DECAY / 2)
-
-    def normal(count: int) -> Floats:
-        return _unit(rng.standard_normal((count, DIM), np.float32) * np.asarray(scale, np.float32))
-
     which = np.unique(people, return_inverse=True)[1]
-    persons = int(which.max(initial=-1)) + 1
-    outfit = normal(OUTFITS)[rng.integers(0, OUTFITS, persons)]
-    person = _unit(OUTFIT_SHARE**0.5 * outfit + (1 - OUTFIT_SHARE) ** 0.5 * normal(persons))
-    shown = rng.beta(SHOWN_MEAN * SHOWN_SUM, (1 - SHOWN_MEAN) * SHOWN_SUM, (len(people), 1)).astype(np.float32)
-    return _unit(np.sqrt(shown) * person[which] + np.sqrt(1 - shown) * normal(len(people)))
+    return drawn_sightings(drawn_people(int(which.max(initial=-1)) + 1, rng), which, rng)
+
+
+def drawn_people(count: int, rng: np.random.Generator, dim: int = DIM) -> Floats:
+    """(count, dim) float32 unit vectors of people, as ``drawn_vectors`` says."""
+    outfit = _normal(OUTFITS, dim, rng)[rng.integers(0, OUTFITS, count)]
+    return _unit(OUTFIT_SHARE**0.5 * outfit + (1 - OUTFIT_SHARE) ** 0.5 * _normal(count, dim, rng))
+
+
+def drawn_sightings(people: Floats, which: Integers, rng: np.random.Generator) -> Floats:
+    """(n, dim) float32 unit vectors of tracklets, as ``drawn_vectors`` says, of ``people[which]``."""
+    shown = rng.beta(SHOWN_MEAN * SHOWN_SUM, (1 - SHOWN_MEAN) * SHOWN_SUM, (len(which), 1)).astype(np.float32)
+    return _unit(np.sqrt(shown) * people[which] + np.sqrt(1 - shown) * _normal(len(which), people.shape[1], rng))
+
+
+def _normal(count: int, dim: int, rng: np.random.Generator) -> Floats:
+    scale = np.asarray(np.arange(1, dim + 1) ** (-DECAY / 2), np.float32)
+    return _unit(rng.standard_normal((count, dim), np.float32) * scale)
 
 
 def _in_order(tracklets: TrackletSet) -> Integers:

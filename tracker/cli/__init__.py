@@ -19,15 +19,23 @@ COMMANDS = {
     "compare": ("tracker.cli.compare", "Are these two the same person? Two crops, folders of crops, or tracklets."),
     "index": ("tracker.cli.index", "Gather finished runs in a library, to find people in."),
     "search": ("tracker.cli.search", "Find a person in a library, by pictures or by a tracklet."),
+    "serve": ("tracker.cli.serve", "The page of a library, in a browser: look, find, play, compare, correct."),
+    "case": ("tracker.cli.case", "Chosen sightings of a library with notes; export them as a bundle."),
+    "verify": ("tracker.cli.verify", "Whether a case's bundle is what was exported, and of which recordings."),
     "calibrate": ("tracker.cli.calibrate", "Fit probabilities to the site of a finished run, without labels."),
     "demo": ("tracker.cli.demo", "Make two short clips with known people, run the main job on them, compare."),
     "doctor": ("tracker.cli.doctor", "What this machine would use, and what to install to go faster."),
     "models": ("tracker.cli.models", "The shipped embedders: size, speed here, training data, scores."),
     "train": ("tracker.cli.learn", "Train an embedder."),
     "evaluate": ("tracker.cli.evaluate", "Score an embedder by a published protocol, or a run against known people."),
-    "export": ("tracker.cli.learn", "Turn a trained embedder into an ONNX file, proven equal."),
+    "export": ("tracker.cli.export", "Turn a trained model into a file that other machines run, proven equal."),
+    "import-model": ("tracker.cli.import_model", "Make an embedder of somebody else's ONNX file, proven equal."),
     "bench": ("tracker.cli.bench", "Measure losses, poolings, embedders and training speed side by side."),
 }
+
+
+# of commands that embed; PyTorch's part, such as the detector, then runs as ``reid.runtime.resolve_device`` says
+EMBEDDERS_DEVICE = "auto, cpu or cuda:N; or, for the embedder, openvino or tensorrt."
 
 
 class LazyGroup(click.Group):
@@ -41,7 +49,7 @@ class LazyGroup(click.Group):
         """Import a command; None where there is no such name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reid.errors import BadInputError
-from tracker.cli import ManyValues
+from tracker.cli import EMBEDDERS_DEVICE, ManyValues
+from tracker.cli.bench_library import library
 from tracker.cli.bench_linking import linking
+from tracker.cli.bench_runtime import runtime
 from tracker.cli.bench_trackers import trackers
 from tracker.cli.learn import FOLDER, parse_data, parse_schedule, parse_weights
 from tracker.cli.show import table
@@ -29,6 +31,12 @@ bench.add_command(trackers)
 
 
 bench.add_command(linking)
+
+
+bench.add_command(library)
+
+
+bench.add_command(runtime)
 
 
 @bench.command(cls=ManyValues)
@@ -135,7 +143,7 @@ def training(data: str, backbone: str, size: str, rounds: int, workers: int, dev
 @click.option("--data", required=True, metavar="NAME=FOLDER", help="Tracklets that are scored as MARS.")
 @click.option("--embedder", help="A shipped name, an exported .onnx or a checkpoint. [default: shipped]")
 @click.option("--out", type=FOLDER, help="Folder for scores.json and a picture.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 def pooling(data: str, embedder: str | None, out: Path | None, device: str) -> int:
     """Ways to pool a tracklet's frames, on tracklets as they are, short, and with damaged frames.
 
@@ -178,7 +186,7 @@ def pooling(data: str, embedder: str | None, out: Path | None, device: str) -> i
 @click.option("--threads", default=1, show_default=True, help="Of the CPU; 0 for one per core.")
 @click.option("--rounds", default=5, show_default=True, help="Of the measurement of speed.")
 @click.option("--out", type=FOLDER, help="Folder for the table, the picture and the scores, which are kept.")
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="cpu", show_default=True, help=EMBEDDERS_DEVICE)
 def models(
     models: tuple[str, ...],
     data: tuple[str, ...],

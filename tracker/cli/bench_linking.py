@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reid.errors import BadInputError, ModelError
+from reid.errors import BadInputError
+from tracker.cli import EMBEDDERS_DEVICE
 from tracker.cli.learn import parse_data
 from tracker.cli.show import table
 from tracker.progress import Progress
@@ -24,7 +25,7 @@ _LEAST = 40  # drawn tracklets: two people's
 @click.option("--data", metavar="market1501=FOLDER", help="Its pictures as recordings.")
 @click.option("--synthetic", type=int, metavar="N", help="So many drawn tracklets, of a 20th as many people.")
 @click.option("--embedder", help="A shipped name or an exported .onnx, for --data. [default: shipped]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 @click.option("--seed", default=0, show_default=True, help="Of the walks, the draws and the drawn vectors.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def linking(
@@ -56,7 +57,7 @@ def linking(
 
 def _bench_people(data: str, embedder: str | None, device: str, seed: int) -> "Sequence[Row]":
     from reid.datasets import load_dataset
-    from reid.embed import DEFAULT_EMBEDDER, Embedder
+    from reid.embed import DEFAULT_EMBEDDER, Embedder, calibration_of
     from tracker.bench.linking import bench_people
     from tracker.bench.worlds import pictured_world
 
@@ -65,12 +66,11 @@ def _bench_people(data: str, embedder: str | None, device: str, seed: int) -> "S
         raise BadInputError(f"--data: {name} is not made into recordings; give {_SETS[0]}=FOLDER")
     split = load_dataset("market1501_tracklets", folder)
     model = Embedder(embedder or DEFAULT_EMBEDDER, device)
-    if model.calibration is None:
-        raise ModelError(f"{model.path}: carries no calibration; export it again with --calibrate")
+    calibration = calibration_of(model)
     note = Progress().note
     train = pictured_world(split.train, model, "training people", note, seed)
     test = pictured_world(split.gallery, model, "test people", note, seed + 1)
-    return bench_people(train, test, model.calibration.tracklets, note, seed)
+    return bench_people(train, test, calibration.tracklets, note, seed)
 
 
 def _bench_size(count: int, seed: int) -> "SizeScores":

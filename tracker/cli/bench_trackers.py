@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reid.errors import ModelError
-from tracker.cli import ManyValues
+from tracker.cli import EMBEDDERS_DEVICE, ManyValues
 from tracker.cli.learn import FOLDER
 from tracker.cli.show import table
 from tracker.progress import Progress
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=FOLDER, default="tracker-table", show_default=True, help="Folder that keeps detections.")
 @click.option("--detector", default="yolov8n", show_default=True, help="Whose boxes all trackers get.")
 @click.option("--embedder", help="For the repairs: a shipped name or an exported .onnx. [default: shipped]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trackers(data: tuple[str, ...], out: Path, detector: str, embedder: str | None, device: str, as_json: bool) -> int:
     """Trackers side by side on the same detections, with this application's settings and as published; then what a run
@@ -35,7 +34,7 @@ def trackers(data: tuple[str, ...], out: Path, detector: str, embedder: str | No
     \b
     reidtrack bench trackers --data TUD-Campus ETH-Sunnyday,rate=14 vtest.avi,truth=vtest.txt
     """
-    from reid.embed import DEFAULT_EMBEDDER, Embedder
+    from reid.embed import DEFAULT_EMBEDDER, Embedder, calibration_of
     from reid.runtime import resolve_device
     from tracker.bench.clips import open_clip
     from tracker.bench.trackers import bench_trackers
@@ -43,10 +42,9 @@ def trackers(data: tuple[str, ...], out: Path, detector: str, embedder: str | No
 
     clips = [open_clip(text) for text in data]
     model = Embedder(embedder or DEFAULT_EMBEDDER, device)
-    if model.calibration is None:
-        raise ModelError(f"{model.path}: carries no calibration; export it again with `reidtrack export --calibrate`")
+    calibration = calibration_of(model)
     finder = YoloDetector(detector, resolve_device(device))
-    rows = bench_trackers(clips, finder, model, model.calibration.tracklets, out, Progress().stage)
+    rows = bench_trackers(clips, finder, model, calibration.tracklets, out, Progress().stage)
     if as_json:
         click.echo(json.dumps([{"clip": r.clip, "what": r.what, "ms": r.ms, **asdict(r.scores)} for r in rows]))
     else:

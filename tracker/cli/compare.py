@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reid.errors import BadInputError
+from tracker.cli import EMBEDDERS_DEVICE
 
 if TYPE_CHECKING:
     from tracker.side_by_side import Answer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "--among", type=int, metavar="N", help="B was found among N people, any of whom it might have been: prior 1/N."
 )
 @click.option("--embedder", help="A shipped model's name or an .onnx file. [default: the runs' own, else standard]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--montage", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the best pair.")
 def compare(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tracker.cli import EMBEDDERS_DEVICE
+
 if TYPE_CHECKING:
     from tracker.compare import Person
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default="reidtrack-demo", show_default=True, help="Clips and run go here."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 @click.option("--render", is_flag=True, help="Also write videos with boxes and identities.")
 def demo(out: Path, device: str, render: bool) -> int:
     """Make two short clips with known people, run the main job on them, compare.

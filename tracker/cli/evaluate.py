@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reid.errors import BadInputError
-from tracker.cli import ManyValues
+from tracker.cli import EMBEDDERS_DEVICE, ManyValues
 from tracker.cli.learn import FOLDER
 from tracker.cli.score import check_options, prepare_folder, score
 from tracker.progress import Progress
@@ -53,7 +53,7 @@ LISTS = 10  # queries on the picture of ranked lists
 @click.option(
     "--detector", default="yolov8n", show_default=True, help="Person search: a detector, or none for annotated boxes."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--truth", type=FOLDER, help="A run: folder of MOT-Challenge files NAME.txt, ids the same everywhere.")
 @click.option("--frames", metavar="A:B[:STEP]", help="A run: frames that truth labels. [default: inferred, and said]")

@@ -23,8 +23,8 @@ def index(library: str, runs: tuple[Path, ...], remove: tuple[str, ...]) -> int:
     reidtrack index weeks --remove monday
     reidtrack index weeks
 
-    By itself it lists the runs that the library holds. Adding a run again changes nothing, or replaces it where it was
-    linked again. All runs of a library are of one embedder.
+    By itself it lists the runs that the library holds, and brings a library of an earlier version up to date. Adding a
+    run again changes nothing, or replaces it where it was linked again. All runs of a library are of one embedder.
     """
     from tracker.library import indexing
 
@@ -34,7 +34,9 @@ def index(library: str, runs: tuple[Path, ...], remove: tuple[str, ...]) -> int:
     if remove:
         indexing.remove(library, remove, progress.note)
     elif runs:
-        indexing.index(library, runs, progress.note)
+        indexing.index(library, runs, progress.note, progress)
+    else:
+        indexing.update(library, progress.note)
     click.echo(_listed(library))
     return 0
 

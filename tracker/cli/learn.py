@@ -1,4 +1,4 @@
-"""``reidtrack train`` and ``export``: from images to an embedder."""
+"""``reidtrack train``: from images to an embedder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,7 @@ from tracker.cli import ManyValues
 from tracker.progress import Progress
 
 if TYPE_CHECKING:
-    from reid.calibrate import Sample
     from reid.datasets import Split
-    from reid.embed import Card, Embedder
     from reid.recipe import Stage
 
 FOLDER = click.Path(path_type=Path)
@@ -100,75 +98,6 @@ def train(
     checkpoint = train_embedder(chosen, images, out, progress.note, device)
     progress.note(f"curves: {training_curves(out / 'curves.png', read_log(out))}")
     click.echo(checkpoint)
-    return 0
-
-
-@click.command(cls=ManyValues)
-@click.argument("checkpoint", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="The .onnx file to write.")
-@click.option("--trained-on", default="not stated", show_default=True, help="Training data in words, for the file.")
-@click.option("--licence", default="not stated", show_default=True, help="Its terms in words, for the file.")
-@click.option(
-    "--calibrate",
-    multiple=True,
-    metavar="NAME=FOLDER...",
-    help="Measure what similarities mean on these data sets' test parts; they weigh the same.",
-)
-@click.option("--score", multiple=True, metavar="NAME=FOLDER...", help="Measure mAP and R1 on these, for the file.")
-@click.option("--hold-out", default=0, help="Of sets without a test part: the N people that `train` held out.")
-def export(
-    checkpoint: Path,
-    out: Path,
-    trained_on: str,
-    licence: str,
-    calibrate: tuple[str, ...],
-    score: tuple[str, ...],
-    hold_out: int,
-) -> int:
-    """Turn a trained checkpoint into one ONNX file with preprocessing inside, proven equal to the network.
-
-    With --calibrate a picture of how well the probabilities come true is written beside it.
-
-    \b
-    reidtrack export first/last.pt --out first.onnx --calibrate market1501=Market-1501-v15.09.15
-    """
-    from export.onnx import export_onnx
-    from reid.calibrate import calibrate as calibrate_embedder
-    from reid.calibrate import tracklet_rows
-    from reid.datasets import DATASETS
-    from reid.evaluation import evaluate_split
-    from reid.evaluation.images import query_and_gallery
-    from reid.figures import reliability_diagram
-
-    note = Progress().note
-    sites, scored = (
-        load_tests(calibrate, hold_out),
-        load_tests(score, hold_out),
-    )  # what is wrong with them is told before the work
-    for name, split in sites.items():
-        tracklet_rows(name, split)
-    for name, split in scored.items():
-        query_and_gallery(split)
-        if DATASETS[name.split()[0]].protocol != "market1501":
-            raise BadInputError(f"--score: {name} has a protocol of its own; see `reidtrack evaluate {name}`")
-    samples: dict[str, Sample] = {}
-
-    def measure(embedder: "Embedder") -> "Card":
-        results = {name: evaluate_split(split, embedder, note) for name, split in scored.items()}
-        scores = {name: (result.mean_ap, result.rank(1)) for name, result in results.items()}
-        for name, (mean_ap, rank1) in scores.items():
-            note(f"{name}: mAP {mean_ap:.2%}, R1 {rank1:.2%}")
-        if not sites:
-            return replace(embedder.card, scores=scores)
-        found = calibrate_embedder(sites, embedder, note)
-        samples.update({"tracklets": found.tracklets, "single crops": found.crops})
-        return replace(embedder.card, scores=scores, calibration=found.calibration)
-
-    written = export_onnx(checkpoint, out, trained_on, licence, measure, note)
-    if samples:
-        picture = out.with_name(f"{out.stem}.calibration.png")
-        note(f"calibration: {reliability_diagram(picture, samples)}")
-    click.echo(written)
     return 0
 
 

@@ -6,7 +6,7 @@ import click
 
 from reid.embed import DEFAULT_EMBEDDER
 from tracker.associate import DEFAULT_TRACKER, TRACKERS
-from tracker.cli import ManyValues
+from tracker.cli import EMBEDDERS_DEVICE, ManyValues
 from tracker.detect import DEFAULT_DETECTOR
 from tracker.linking.agglomeration import MIN_PROBABILITY
 
@@ -27,7 +27,7 @@ from tracker.linking.agglomeration import MIN_PROBABILITY
     show_default=True,
     help="A shipped model's name, or an .onnx file made by `reidtrack export`.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 @click.option("--fps", default="native", show_default=True, help="Frames a second to look at: native, or a number.")
 @click.option(
     "--cameras",

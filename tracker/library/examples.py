@@ -32,7 +32,6 @@ from reid.embed import EMBEDDERS, Embedder
 from reid.errors import BadInputError, DataError
 from reid.images import crop_quality, read_image
 from tracker.detect import Detector
-from tracker.library.filters import quoted
 from tracker.library.indexing import find_run
 from tracker.library.schema import RunEntry
 from tracker.library.store import Library, reading
@@ -144,17 +143,13 @@ def track_example(library: Library, text: str, option: str = "--track") -> Examp
         raise BadInputError(f"{option} {text}: names no tracklet; write RUN/RECORDING/NUMBER, such as monday/gate/12")
     entry = find_run(library.meta.runs, run, library.name)
     key = f"{entry.id}/{rest}/{int(number)}"
-    with reading(library.name):
-        rows = library.vectors.search().where(f"key = {quoted(key)}").to_arrow()
-    if not len(rows):
+    snapshot = library.snapshot
+    place = snapshot.find(key)
+    if place is None:
         raise BadInputError(f"{option} {text}: the run has no such tracklet; its report and identities.json name them")
-    return Example(text, stacked(rows["vector"], library.meta.dim), rows["quality"][0].as_py(), key)
-
-
-def stacked(column: "object", dim: int) -> Floats:
-    """A column of vectors as (n, dim) float32."""
-    flat = column.combine_chunks().flatten()  # type: ignore[attr-defined]
-    return np.asarray(flat, np.float32).reshape(-1, dim)
+    with reading(library.name):
+        vectors = snapshot.vectors_of(np.array([place]))[0]
+    return Example(text, vectors, float(snapshot.quality[place]), key)
 
 
 def library_mean(runs: Mapping[str, RunEntry], dim: int) -> Floats:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reid.errors import BadInputError
+from tracker.library.snapshot import Condition, Mask
 from tracker.library.store import Library, reading
+from tracker.library.words import ENOUGH, check_names
 
 Moment = tuple[float, bool]  # seconds, and whether they are since the epoch
 
@@ -20,6 +22,7 @@ class Filters:
         begin, end: a span of time that the tracklet shares a moment with. A clock time leaves out recordings whose
             clocks are unknown, seconds leave out the others.
         min_length_s: of the tracklet.
+        upper, lower: names of colours, any of which the upper or the lower clothing shows by ``words.ENOUGH``.
     """
 
     cameras: Sequence[str] = ()
@@ -27,8 +30,12 @@ class Filters:
     begin: Moment | None = None
     end: Moment | None = None
     min_length_s: float = 0.0
+    upper: Sequence[str] = ()
+    lower: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        check_names("--upper", self.upper)
+        check_names("--lower", self.lower)
         if not (math.isfinite(self.min_length_s) and self.min_length_s >= 0):
             raise BadInputError(f"--min-length {self.min_length_s:g} is no length; give seconds, 0 or more")
         if self.begin and self.end:
@@ -37,22 +44,36 @@ class Filters:
             if self.begin[0] > self.end[0]:
                 raise BadInputError("--from is later than --to, so that nothing lies between; exchange them")
 
+    def conditions(self) -> list[Condition]:
+        """What a tracklet meets to be searched, all of them; none for all tracklets."""
+        named = (("camera", self.cameras), ("recording", self.recordings))
+        found: list[Condition] = [((column,), "in", tuple(names)) for column, names in named if names]
+        found += [(("end_s",), ">=", float(self.begin[0]))] if self.begin else []
+        found += [(("start_s",), "<=", float(self.end[0]))] if self.end else []
+        found += [(("absolute",), "=", span[1]) for span in [self.begin or self.end] if span]
+        found += [(("length_s",), ">=", float(self.min_length_s))] if self.min_length_s else []
+        for region, colours in (("upper", self.upper), ("lower", self.lower)):
+            if colours:
+                found.append((tuple(f"{region}_{colour}" for colour in colours), ">=", ENOUGH))
+        return found
+
     def where(self) -> str:
-        """As SQL; "" for all.
+        """The conditions as SQL; "" for all tracklets.
 
         >>> Filters(cameras=["gate"], end=(60.0, False)).where()
         "camera IN ('gate') AND start_s <= 60.0 AND absolute = false"
         """
-        parts = [
-            f"{column} IN ({', '.join(map(quoted, names))})"
-            for column, names in (("camera", self.cameras), ("recording", self.recordings))
-            if names
-        ]
-        parts += [f"end_s >= {self.begin[0]!r}"] if self.begin else []
-        parts += [f"start_s <= {self.end[0]!r}"] if self.end else []
-        parts += [f"absolute = {str(span[1]).lower()}" for span in [self.begin or self.end] if span]
-        parts += [f"length_s >= {float(self.min_length_s)!r}"] if self.min_length_s else []
-        return " AND ".join(parts)
+        return " AND ".join(map(_sql, self.conditions()))
+
+
+def _sql(condition: Condition) -> str:
+    columns, operator, value = condition
+    if operator == "in":
+        said = f"IN ({', '.join(map(quoted, value))})"
+    else:
+        said = f"{operator} {str(value).lower() if isinstance(value, bool) else repr(value)}"
+    parts = [f"{column} {said}" for column in columns]
+    return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
 
 
 def quoted(text: str) -> str:
@@ -64,21 +85,22 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def check_filters(library: Library, filters: Filters) -> None:
-    """See that what a search is about is there.
+def passing(library: Library, filters: Filters) -> Mask:
+    """(n,) which of a library's tracklets, as its snapshot orders them, a search is about.
 
     Raises:
         DataError: the library cannot be read.
         BadInputError: it has no such camera or recording, or nothing that passes all filters.
     """
+    snapshot = library.snapshot
+    for column, asked in (("camera", filters.cameras), ("recording", filters.recordings)):
+        known = snapshot.names(column)
+        for name in asked:
+            if name not in known:
+                some = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+                raise BadInputError(f"--{column} {name}: the library has none of this name; it has {some}")
     with reading(library.name):
-        for column, asked in (("camera", filters.cameras), ("recording", filters.recordings)):
-            if not asked:
-                continue
-            known = set(library.tracklets.search().select([column]).to_arrow()[column].unique().to_pylist())
-            for name in asked:
-                if name not in known:
-                    some = ", ".join(sorted(known)[:8]) + (", ..." if len(known) > 8 else "")
-                    raise BadInputError(f"--{column} {name}: the library has none of this name; it has {some}")
-        if not library.tracklets.count_rows(filters.where() or None):
-            raise BadInputError(f"{library.name}: nothing passes all of these filters together; take one away")
+        mask = snapshot.passing(filters.conditions())
+    if not mask.any():
+        raise BadInputError(f"{library.name}: nothing passes all of these filters together; take one away")
+    return mask

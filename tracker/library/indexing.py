@@ -1,19 +1,4 @@
-"""A run's rows in a library: adding a run, adding it again, removing it.
-
-A tracklet's vectors are those that linking compares: without what all people look like to its camera (``reid.centre``).
-Most tracklets have one, pooled over all their pictures. Where the curve finds some of the best pictures more likely two
-people than one, by average linkage, each group of them has its own, four at most. Splitting earlier costs:
-Market-1501, 200 test people, 900 query pictures against 935 tracklets of the embedder ``standard``, by the best match:
-
-==============================  ==================  ======  ======
-distance from which one splits  vectors a tracklet  mAP     R1
-==============================  ==================  ======  ======
-0.3                             1.69                0.8647  0.9328
-0.5                             1.15                0.8760  0.9395
-the curve's, 0.67               1.02                0.8807  0.9418
-never                           1.00                0.8802  0.9418
-==============================  ==================  ======  ======
-"""
+"""A run's rows in a library: adding a run, adding it again, removing it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,19 +10,20 @@ import numpy as np
 import pyarrow as pa
 
 from reid.calibration import Curve
-from reid.centre import camera_means, centred
+from reid.centre import camera_means
 from reid.errors import BadInputError
+from tracker.embed import decode_crop
 from tracker.errors import RunError
 from tracker.files import digest
-from tracker.library.schema import FILTERED, TRACKLETS_SCHEMA, RunEntry, vectors_schema
+from tracker.library.prototypes import prototypes
+from tracker.library.schema import FILTERED, TRACKLETS_SCHEMA, OldLibraryError, RunEntry, vectors_schema
 from tracker.library.store import Library, Note, writer
-from tracker.linking.evidence import reliability
+from tracker.library.words import clothing
 from tracker.material import Material, gather, works_of
+from tracker.progress import Progress
 from tracker.site import in_force
 from tracker.store import Run, crop_name
-from tracker.types import Floats, Integers, Recording, Tracklet
-
-PROTOTYPES = 4
+from tracker.types import Floats, Recording, Tracklet
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class Rows:
     dim: int
 
 
-def index(name: str, runs: Sequence[Path], note: Note) -> None:
+def index(name: str, runs: Sequence[Path], note: Note, progress: Progress | None = None) -> None:
     """Add finished runs to a library, which is made where there is none.
 
     A run that is there already stays as it is; one that was linked again, or has grown in its folder, is replaced
@@ -61,13 +47,14 @@ def index(name: str, runs: Sequence[Path], note: Note) -> None:
         name: path or URL.
         runs: run directories.
         note: told what was done with each.
+        progress: shows the reading of their crops; None for none.
 
     Raises:
         RunError: one is no finished run.
         BadInputError: one is of another embedder than the library.
         DataError: the library cannot be written.
     """
-    made = [rows_of(Run.open(run)) for run in runs]
+    made = [rows_of(Run.open(run), progress) for run in runs]
     for rows in made[1:]:
         _check_model(made[0].entry.path, made[0].model_id, made[0].dim, rows)
     with writer(name) as library:
@@ -89,7 +76,20 @@ def index(name: str, runs: Sequence[Path], note: Note) -> None:
             known[entry.id] = entry
             note(f"{entry.path}: {'replaced' if old else 'added'} as {entry.id}, {entry.tracklets} tracklets")
         if known != library.begin(made[0].model_id, made[0].dim).runs:
-            library.commit(known)
+            library.commit(known, note)
+
+
+def update(name: str, note: Note) -> None:
+    """Bring a library of an earlier version up to date; one of today's stays as it is.
+
+    Raises:
+        DataError: there is no such library, it is of a newer version, or it cannot be written.
+    """
+    try:
+        Library.open(name)
+    except OldLibraryError:
+        with writer(name):
+            note(f"{name}: brought up to date; add its runs again for what it did not hold before")
 
 
 def remove(name: str, runs: Sequence[str], note: Note) -> None:
@@ -108,7 +108,7 @@ def remove(name: str, runs: Sequence[str], note: Note) -> None:
             if known.pop(entry.id, None):
                 library.remove(entry.id)
                 note(f"{entry.path}: removed")
-        library.commit(known)
+        library.commit(known, note)
 
 
 def find_run(runs: Mapping[str, RunEntry], text: str, name: str) -> RunEntry:
@@ -136,8 +136,12 @@ def run_id(recordings: Sequence[Mapping[str, Any]]) -> str:
     return digest(*facts)
 
 
-def rows_of(run: Run) -> Rows:
+def rows_of(run: Run, progress: Progress | None = None) -> Rows:
     """All that a library takes from a run.
+
+    Args:
+        run: finished.
+        progress: as for ``index``.
 
     Raises:
         RunError: its files are damaged, or of an older version.
@@ -159,7 +163,8 @@ def rows_of(run: Run) -> Rows:
         _line(name, one, recordings[one.key.recording])
         | dict(zip(("identity", "probability"), numbers[str(one.key)], strict=True))
         | {"absolute": bool(manifest["options"]["absolute"]), "model_id": material.model_id}
-        for one in material.tracklets
+        | colours
+        for one, colours in zip(material.tracklets, _colours(run, material.tracklets, progress), strict=True)
     ]
     tracklets = pa.Table.from_pylist(lines, TRACKLETS_SCHEMA)
     vectors = _vector_rows(lines, prototypes(material), dim)
@@ -174,46 +179,15 @@ def rows_of(run: Run) -> Rows:
     return Rows(entry, tracklets, vectors, material.model_id, dim)
 
 
-def prototypes(material: Material) -> list[Floats]:
-    """(n) of each tracklet one to four unit vectors, (k, d) float32."""
-    whole = material.centred()
-    camera = np.array([tracklet.camera for tracklet in material.tracklets], np.str_)
-    means = camera_means(material.vectors, camera)
-    made = []
-    for row, tracklet in enumerate(material.tracklets):
-        pictures = material.pictures[row].astype(np.float32)
-        pictures = pictures if tracklet.photo else np.asarray(centred(pictures, means[row]), np.float32)
-        groups = grouped(pictures, material.curve, float(reliability([tracklet.quality])[0]))
-        made.append(_means(pictures, groups) if groups.max() > 0 else whole[row : row + 1])
-    return made
-
-
-def grouped(pictures: Floats, curve: Curve, reliable: float = 1.0) -> Integers:
-    """(k,) of each picture its group, from 0: groups that are more likely two people than one stay apart.
-
-    Args:
-        pictures: (k, d) unit vectors.
-        curve: what similarities mean.
-        reliable: from ``reliability``; poor pictures of one person resemble each other less.
-    """
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
-
-    if len(pictures) == 1:
-        return np.zeros(1, np.int64)
-    apart = np.clip(1 - pictures.astype(np.float64) @ pictures.T.astype(np.float64), 0, 2)
-    np.fill_diagonal(apart, 0)
-    tree = linkage(squareform((apart + apart.T) / 2, checks=False), "average")
-    groups = fcluster(tree, 1 + reliable**2 * curve.intercept / curve.slope, "distance")
-    if groups.max() > PROTOTYPES:
-        groups = fcluster(tree, PROTOTYPES, "maxclust")
-    return np.asarray(groups - 1, np.int64)
-
-
-def _means(pictures: Floats, groups: Integers) -> Floats:
-    means = np.stack([pictures[groups == group].mean(0) for group in np.unique(groups)])
-    norms = np.linalg.norm(means, axis=1, keepdims=True)
-    return np.asarray(means / np.maximum(norms, 1e-6), np.float32)
+def _colours(run: Run, tracklets: Sequence[Tracklet], progress: Progress | None) -> list[dict[str, float | None]]:
+    """What the clothes on each tracklet's best crops are called."""
+    shown = progress or Progress(quiet=True)
+    found = []
+    with shown.stage(f"colours of {run.path.name}", len(tracklets), "tracklets") as advance:
+        for tracklet in tracklets:
+            found.append(clothing([decode_crop(crop) for crop in tracklet.crops]))
+            advance(1)
+    return found
 
 
 def _mean(material: Material) -> tuple[int, list[float]]:
@@ -254,7 +228,7 @@ def _line(run: str, tracklet: Tracklet, recording: Recording) -> dict[str, Any]:
 def _vector_rows(lines: Sequence[Mapping[str, Any]], vectors: Sequence[Floats], dim: int) -> pa.Table:
     repeated = [line for line, own in zip(lines, vectors, strict=True) for _ in own]
     stacked = np.concatenate([np.zeros((0, dim), np.float32), *vectors]).astype(np.float32)
-    columns = {name: [line[name] for line in repeated] for name in (*FILTERED, "quality")}
+    columns = {name: [line.get(name) for line in repeated] for name in (*FILTERED, "quality")}
     column = pa.FixedSizeListArray.from_arrays(pa.array(stacked.ravel(), pa.float32()), dim)
     return pa.table({**columns, "vector": column}, schema=vectors_schema(dim))
 

@@ -12,8 +12,9 @@ from typing import Any, Self
 import pyarrow as pa
 
 from reid.errors import DataError
+from tracker.library.words import COLUMNS
 
-VERSION = 1
+VERSION = 2
 TRACKLETS, VECTORS, META = "tracklets", "vectors", "meta"
 
 _FILTERED = [
@@ -26,6 +27,7 @@ _FILTERED = [
     ("end_s", pa.float64()),
     ("absolute", pa.bool_()),  # times are seconds since the epoch
     ("length_s", pa.float64()),
+    *((name, pa.float32()) for name in COLUMNS),  # shares of colours; null where they are not known
 ]
 TRACKLETS_SCHEMA = pa.schema(
     [
@@ -120,21 +122,43 @@ class Meta:
         return cls(row["version"], row["model_id"], row["dim"], row["tracklets"], row["vectors"], runs)
 
 
+def _with_colours(connection: Any) -> None:
+    """Version 1 had no colours: theirs are unknown until their runs are added again."""
+    table = connection.open_table(META).to_arrow()
+    (row,) = table.to_pylist()
+    versions = {}
+    for name in (TRACKLETS, VECTORS):
+        opened = connection.open_table(name)
+        if opened.version != row[name]:
+            opened.restore(row[name])
+        opened.add_columns([pa.field(column, pa.float32()) for column in COLUMNS])
+        versions[name] = opened.version
+    updated = pa.Table.from_pylist([row | versions | {"version": 2}], table.schema)
+    connection.create_table(META, updated, mode="overwrite")
+
+
 # From a version to the next: takes the LanceDB connection and changes its tables, ``meta`` last, so that one that was
 # interrupted can be done again. The first version has nothing before it.
-MIGRATIONS: dict[int, Callable[[Any], None]] = {}
+MIGRATIONS: dict[int, Callable[[Any], None]] = {1: _with_colours}
+
+
+class OldLibraryError(DataError):
+    """A library of an earlier version, which can be brought up to date."""
 
 
 def check_version(name: str, version: int) -> None:
     """See that a library is of today's version.
 
     Raises:
-        DataError: it is not; whether a newer reidtrack is needed or ``reidtrack index`` brings it up to date.
+        OldLibraryError: ``reidtrack index`` brings it up to date.
+        DataError: a newer reidtrack is needed.
     """
     if version > VERSION:
         raise DataError(f"{name}: library version {version}, this reidtrack reads {VERSION}; install a newer reidtrack")
     if version < VERSION:
-        raise DataError(f"{name}: library version {version} of {VERSION}; run `reidtrack index {name}` to update it")
+        raise OldLibraryError(
+            f"{name}: library version {version} of {VERSION}; run `reidtrack index {name}` to update it"
+        )
 
 
 def migrate(connection: Any, name: str, version: int) -> None:

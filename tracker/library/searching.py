@@ -18,27 +18,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from reid.errors import BadInputError
-from tracker.library.examples import Example, stacked
-from tracker.library.filters import Filters, check_filters, quoted
-from tracker.library.nearest import FEW, nearest
+from tracker.library.examples import Example
+from tracker.library.filters import Filters, passing
+from tracker.library.scores import Scores, scored, strength_against
+from tracker.library.snapshot import Snapshot
 from tracker.library.store import Library, reading
-from tracker.linking.agglomeration import PRIOR_POWER
-from tracker.linking.evidence import reliability
-
-CANDIDATES = 50  # vectors looked at for each identity asked for, where not all are
-Doubles = np.typing.NDArray[np.float64]
-Name = tuple[str, int]  # run and number of an identity
+from tracker.types import Integers
 
 SHOWN = (
     "key", "run", "recording", "camera", "identity", "start_s", "end_s", "absolute", "length_s", "track_id", "path",
     "photo", "file_start_s", "first_frame", "last_frame", "quality", "probability", "crop",
 )  # fmt: skip
-
-
-SCORED = ("key", "run", "identity", "quality", "vector")
 
 
 @dataclass(frozen=True)
@@ -73,17 +65,6 @@ class Hit:
     tracklets: Sequence[Found]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Log-likelihood ratios of tracklets, (n,) each: of being the person, and each of the counter-examples (c, n)."""
-
-    keys: Sequence[str]
-    names: Sequence[Name]
-    weight: Doubles
-    wanted: Doubles
-    others: Doubles
-
-
 def search(
     library: Library,
     examples: Sequence[Example],
@@ -114,16 +95,14 @@ def search(
         raise BadInputError(f"--min-probability {min_probability:g} is no probability; give a number from 0 to 1")
     check_not_empty(library)
     filters = filters or Filters()
-    check_filters(library, filters)
-    own = sorted({example.key for example in (*examples, *others) if example.key})
-    apart = f"key NOT IN ({', '.join(map(quoted, own))})" if own else ""
-    where = " AND ".join(part for part in (filters.where(), apart) if part)
+    snapshot, mask = library.snapshot, passing(library, filters)
+    own = [snapshot.find(example.key) for example in (*examples, *others) if example.key]
+    mask[[place for place in own if place is not None]] = False
+    among = people(snapshot.people(mask))
     with reading(library.name):
-        among = people(library, where)
-        rows = _candidates(library, examples, where, CANDIDATES * top)
-        scores = score(library, rows, examples, others)
-        hits = [hit for hit in _ranked(scores, among) if hit.probability >= min_probability][:top]
-        return _with_rows(library, hits)
+        scores = scored(library, examples, others, filters, mask, among, top)
+        hits = _ranked(snapshot, scores, among, top)
+    return [hit for hit in hits if hit.probability >= min_probability]
 
 
 def check_not_empty(library: Library) -> None:
@@ -136,53 +115,16 @@ def check_not_empty(library: Library) -> None:
         raise BadInputError(f"{library.name}: empty; add runs to it with `reidtrack index {library.name} RUN`")
 
 
-def people(library: Library, where: str) -> float:
-    """How many people there seem to be among the tracklets that meet a condition.
+def people(sizes: Integers) -> float:
+    """How many people there seem to be among identities of so many tracklets.
 
     Counted as two random tracklets would: as one over the share of pairs that are one person (the inverse Simpson
     index), so that a crowd of fragments that nothing could link is not taken for a crowd of people.
+
+    >>> people(np.array([2, 2])), round(people(np.array([8, 1, 1])), 2)
+    (2.0, 1.52)
     """
-    table = _filtered(library.tracklets, where, ["run", "identity"])
-    sizes = table.group_by(["run", "identity"]).aggregate([([], "count_all")])["count_all"].to_pylist()
-    return float(sum(sizes) ** 2 / max(sum(size**2 for size in sizes), 1))
-
-
-def score(library: Library, rows: pa.Table, examples: Sequence[Example], others: Sequence[Example]) -> Scores:
-    """What the tracklets of some rows of ``vectors`` say."""
-    rows = rows.sort_by("key")  # sums round alike, whatever the order of adding
-    keys = rows["key"].to_pylist()
-    unique = sorted(set(keys))
-    place = {key: number for number, key in enumerate(unique)}
-    tracklet = np.array([place[key] for key in keys], np.int64)
-    first = np.unique(tracklet, return_index=True)[1]
-    runs = [library.meta.runs[run] for run in rows["run"].take(first).to_pylist()]
-    reliable = reliability(rows["quality"].take(first).to_pylist()).astype(np.float64)
-    vectors = stacked(rows["vector"], library.meta.dim)
-    slope, intercept = (np.array([getattr(run, name) for run in runs]) for name in ("slope", "intercept"))
-
-    def evidence(example: Example) -> Doubles:
-        alike = np.full(len(unique), -np.inf)
-        np.maximum.at(alike, tracklet, (vectors @ example.vectors.T).max(1).astype(np.float64))
-        return np.asarray(slope * alike + intercept * reliable * float(reliability([example.quality])[0]), np.float64)
-
-    weights = reliability([example.quality for example in examples])
-    wanted = np.average([evidence(example) for example in examples], axis=0, weights=weights)
-    against = np.array([evidence(example) for example in others]).reshape(len(others), len(unique))
-    identities = rows["identity"].take(first).to_pylist()
-    names = [(run.id, number) for run, number in zip(runs, identities, strict=True)]
-    return Scores(unique, names, reliable, np.asarray(wanted, np.float64), against)
-
-
-def weighed(wanted: float, others: Sequence[float], among: float) -> float:
-    """The evidence for being the person once counter-examples have taken away theirs.
-
-    The odds of the person against a stranger and the counter-examples: e^wanted / (strangers + sum of e^other).
-
-    >>> weighed(3.0, [], 2), round(weighed(3.0, [0.0], 2), 2)
-    (3.0, 2.31)
-    """
-    strangers = _against(among)
-    return wanted + strangers - float(np.logaddexp.reduce([strangers, *others]))
+    return float(sizes.sum() ** 2 / max((sizes**2).sum(), 1))
 
 
 def probability_of(evidence: float, among: float) -> float:
@@ -191,78 +133,21 @@ def probability_of(evidence: float, among: float) -> float:
     >>> probability_of(0.0, 2), round(probability_of(5.0, 2), 2)
     (0.5, 0.99)
     """
-    return 0.5 * (1 + math.tanh(0.5 * (evidence - _against(among))))
+    return 0.5 * (1 + math.tanh(0.5 * (evidence - strength_against(among))))
 
 
-def _against(among: float) -> float:
-    return PRIOR_POWER * math.log(max(among - 1, 1))
-
-
-def _candidates(library: Library, examples: Sequence[Example], where: str, k: int) -> pa.Table:
-    """Rows of ``vectors`` to score: all that there are, or all of the identities that the nearest ones belong to."""
-    if library.vectors.count_rows(where or None) <= max(FEW, k):
-        return _filtered(library.vectors, where, SCORED)
-    near = nearest(library.vectors, np.concatenate([example.vectors for example in examples]), where, k)
-    numbers: dict[str, set[int]] = {}
-    for run, number in zip(near["run"].to_pylist(), near["identity"].to_pylist(), strict=True):
-        numbers.setdefault(run, set()).add(number)
-    theirs = [
-        f"(run = {quoted(run)} AND identity IN ({', '.join(map(str, sorted(own)))}))" for run, own in numbers.items()
-    ]
-    condition = " AND ".join(part for part in (where, f"({' OR '.join(theirs)})") if part)
-    return _filtered(library.vectors, condition, SCORED)
-
-
-def _ranked(scores: Scores, among: float) -> list[Hit]:
-    members: dict[Name, list[int]] = {}
-    for row, name in enumerate(scores.names):
-        members.setdefault(name, []).append(row)
+def _ranked(snapshot: Snapshot, scores: Scores, among: float, top: int) -> list[Hit]:
+    best = np.argsort(-scores.evidence, kind="stable")[:top].tolist()
+    places = [np.arange(scores.begins[group], scores.begins[group + 1]) for group in best]
+    rows = iter(snapshot.rows(scores.places[np.concatenate([*places, np.zeros(0, np.int64)])], SHOWN))
     hits = []
-    for (run, identity), rows in members.items():
-        weight = scores.weight[rows]
-        wanted = float(np.average(scores.wanted[rows], weights=weight))
-        others = [float(np.average(one[rows], weights=weight)) for one in scores.others]
-        evidence = weighed(wanted, others, among)
-        found = [
-            Found(
-                {"key": scores.keys[row]},
-                probability_of(weighed(float(scores.wanted[row]), scores.others[:, row].tolist(), among), among),
-            )
-            for row in rows
-        ]
+    for group, own in zip(best, places, strict=True):
+        found = [Found(next(rows), probability_of(evidence, among)) for evidence in scores.alone[own].tolist()]
+        found.sort(key=lambda one: (one.row["start_s"], one.row["key"]))
+        first, evidence = snapshot.first[scores.who[group]], float(scores.evidence[group])
+        run, identity = snapshot.runs[snapshot.run[first]], int(snapshot.identity[first])
         hits.append(Hit(run, identity, probability_of(evidence, among), evidence, found))
-    return sorted(hits, key=lambda hit: (-hit.evidence, hit.run, hit.identity))
-
-
-def _with_rows(library: Library, hits: Sequence[Hit]) -> list[Hit]:
-    """The same with all that the library knows of their tracklets."""
-    keys = [one.row["key"] for hit in hits for one in hit.tracklets]
-    if not keys:
-        return []
-    table = _filtered(library.tracklets, f"key IN ({', '.join(map(quoted, keys))})", SHOWN)
-    rows = {row["key"]: row for row in table.to_pylist()}
-    return [
-        Hit(
-            hit.run,
-            hit.identity,
-            hit.probability,
-            hit.evidence,
-            sorted(
-                (Found(rows[one.row["key"]], one.probability) for one in hit.tracklets),
-                key=lambda one: (one.row["start_s"], one.row["key"]),
-            ),
-        )
-        for hit in hits
-    ]
-
-
-def _filtered(table: Any, where: str, columns: Sequence[str] | None = None) -> pa.Table:
-    query = table.search()
-    if where:
-        query = query.where(where)
-    if columns:
-        query = query.select(list(columns))
-    return query.limit(max(table.count_rows(), 1)).to_arrow()
+    return hits
 
 
 def play_command(row: Mapping[str, Any]) -> str:

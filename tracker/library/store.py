@@ -6,11 +6,13 @@ takes it back. Versions that no longer count are kept for a day, for whoever is 
 """
 
 import contextlib
+import functools
 import getpass
 import hashlib
 import json
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from reid.errors import DataError
 from tracker.files import cache_folder
-from tracker.library.nearest import with_index
+from tracker.library.nearest import make_index, wants_index
 from tracker.library.schema import (
     META,
     TRACKLETS,
@@ -35,15 +37,17 @@ from tracker.library.schema import (
     migrate,
     vectors_schema,
 )
+from tracker.library.snapshot import Snapshot
 from tracker.manifest import now
 
 KEPT = timedelta(days=1)
 Note = Callable[[str], None]
+_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Library:
-    """A library at one moment, for reading; later changes do not show.
+    """A library at one moment, for reading; later changes do not show. Many threads may search one at once.
 
     Attributes:
         name: its path or URL.
@@ -73,6 +77,21 @@ class Library:
             tables[TRACKLETS].checkout(meta.tracklets)
             tables[VECTORS].checkout(meta.vectors)
         return cls(name, meta, tables[TRACKLETS], tables[VECTORS])
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What searches look at, read when it is first asked for.
+
+        Raises:
+            DataError: the library cannot be read.
+        """
+        with _LOADING:  # once, however many threads ask
+            return self._snapshot
+
+    @functools.cached_property
+    def _snapshot(self) -> Snapshot:
+        with reading(self.name):
+            return Snapshot(self.tracklets, self.vectors, self.meta.dim)
 
 
 @dataclass
@@ -109,13 +128,19 @@ class Writing:
         self.connection.open_table(TRACKLETS).add(tracklets)
         self.connection.open_table(VECTORS).add(vectors)
 
-    def commit(self, runs: Mapping[str, RunEntry]) -> None:
-        """Make what was written count, then gather small files and forget old versions."""
+    def commit(self, runs: Mapping[str, RunEntry], note: Note | None = None) -> None:
+        """Make what was written count, then gather small files, forget old versions, and see to the index.
+
+        Args:
+            runs: that the library then holds.
+            note: told when something takes long.
+        """
         tables = [self.connection.open_table(table) for table in (TRACKLETS, VECTORS)]
         self._write(runs, tables)
-        with_index(tables[1])
         for table in tables:
             table.optimize(cleanup_older_than=KEPT)
+        if wants_index(tables[1]):
+            make_index(tables[1], note)
         self._write(runs, tables)
 
     def _write(self, runs: Mapping[str, RunEntry], tables: list[Any]) -> None:
@@ -135,18 +160,25 @@ def writer(name: str) -> Iterator[Writing]:
         DataError: somebody else is writing, it cannot be written, or it is damaged.
     """
     with _locked(name), changing(name):
-        connection = _connected(name)
-        meta = read_meta(connection, name)
+        with reading(name):
+            connection = _connected(name)
+            meta = read_meta(connection, name)
         if meta is not None and meta.version < VERSION:
             migrate(connection, name, meta.version)
             meta = read_meta(connection, name)
         if meta is not None:
             check_version(name, meta.version)
-            for table, version in ((TRACKLETS, meta.tracklets), (VECTORS, meta.vectors)):
-                opened = connection.open_table(table)
-                if opened.version != version:
-                    opened.restore(version)
+            _taken_back(connection, name, meta)
         yield Writing(name, meta, connection)
+
+
+def _taken_back(connection: Any, name: str, meta: Meta) -> None:
+    """Make the versions that count the newest ones, whatever an interrupted writer left behind."""
+    with reading(name):
+        tables = [(connection.open_table(TRACKLETS), meta.tracklets), (connection.open_table(VECTORS), meta.vectors)]
+    for table, version in tables:
+        if table.version != version:
+            table.restore(version)
 
 
 def read_meta(connection: Any, name: str) -> Meta | None:
@@ -175,7 +207,9 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{name}: cannot be read as a library ({_first_line(error)}); index its runs anew") from None
+        raise DataError(
+            f"{name}: cannot be read as a library ({_first_line(error)}); index its runs in a new one"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -238,7 +272,7 @@ def _locked(name: str) -> Iterator[None]:
 
 def _lock_folder(name: str) -> Path:
     if is_remote(name):
-        return cache_folder("libraries", hashlib.sha256(name.encode()).hexdigest()[:16])
+        return cache_folder("libraries", hashlib.sha256(name.rstrip("/").encode()).hexdigest()[:16])
     folder = Path(name)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{name}: is a file, not a library; give a folder or an s3:// URL")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reid.calibration import Calibration, Curve, OperatingPoint
-from reid.embed import DEFAULT_EMBEDDER, Embedder
+from reid.embed import DEFAULT_EMBEDDER, Embedder, calibration_of
 from reid.errors import BadInputError, ModelError
 from tracker.linking.gates import never_at_once
 from tracker.side_by_side.sides import Picture, Side, as_of_today, materials, side
@@ -104,8 +104,7 @@ def choose_embedder(subjects: Sequence[Pictures | Members], model: str | None, d
     runs = [subject.run for subject in subjects if isinstance(subject, Members)]
     if model is not None or not runs:
         embedder = Embedder(model or DEFAULT_EMBEDDER, device)
-        if embedder.calibration is None:
-            raise ModelError(f"{embedder.path}: carries no calibration; export it again with `--calibrate`")
+        calibration_of(embedder)
         return embedder
     ids = [str(run.manifest["embedder"]) for run in runs]
     if len(set(ids)) > 1:

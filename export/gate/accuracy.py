@@ -1,0 +1,97 @@
+"""What an artifact costs on data sets: mAP, rank-1, and where its thresholds lie, beside its reference's."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from export.gate.types import THRESHOLD_DRIFT, Check, Floats, Reference, Report
+from reid.calibrate import Measured, calibrate
+from reid.calibration import Calibration, Curve
+from reid.datasets import Split
+from reid.evaluation import evaluate_split
+from reid.images import Image, resize_crop
+
+Shares = dict[str, tuple[float, float]]
+
+
+class Remembered:
+    """An embedder that never computes a crop's vector twice: data sets to score on and to calibrate on overlap.
+
+    Crops are resized as ``reid.embed.Embedder`` does before they go into the network. What is kept is a vector and a
+    digest a crop.
+
+    Args:
+        embed: crops of one size to vectors.
+        size: (height, width) of the network.
+    """
+
+    def __init__(self, embed: Reference, size: tuple[int, int]) -> None:
+        self._embed, self._size = embed, size
+        self._known: dict[bytes, Floats] = {}
+
+    def __call__(self, crops: Sequence[Image]) -> Floats:
+        """RGB uint8 crops of any sizes to (n, d) vectors."""
+        digests = [
+            hashlib.blake2b(f"{crop.shape}".encode() + crop.tobytes(), digest_size=16).digest() for crop in crops
+        ]
+        new = {digest: crop for digest, crop in zip(digests, crops, strict=True) if digest not in self._known}
+        if new:
+            vectors = self._embed([resize_crop(crop, self._size) for crop in new.values()])
+            self._known.update(zip(new, vectors, strict=True))
+        return np.stack([self._known[digest] for digest in digests])
+
+
+def scores(splits: Mapping[str, Split], embed: Reference, report: Report) -> Shares:
+    """(mAP, R1) as shares, single query without re-ranking, of every data set."""
+    results = {name: evaluate_split(split, embed, report) for name, split in splits.items()}
+    return {name: (float(result.mean_ap), float(result.rank(1))) for name, result in results.items()}
+
+
+def score_checks(reference: Shares, candidate: Shares, points: float, provider: str) -> list[Check]:
+    """Whether mAP and R1 stay within so many percentage points, on each data set."""
+    return [
+        Check(f"{name} {what}", provider, abs(ours - theirs) * 100, points, at_least=False)
+        for name in reference
+        for what, theirs, ours in zip(("mAP", "R1"), reference[name], candidate[name], strict=True)
+    ]
+
+
+def calibrations(
+    splits: Mapping[str, Split], reference: Reference, candidate: Reference, report: Report
+) -> tuple[Measured, Measured]:
+    """The reference's and the artifact's, on the same data sets; DataError as ``reid.calibrate.calibrate``."""
+    theirs = calibrate(splits, reference, lambda line: report(f"reference: {line}"))
+    return theirs, calibrate(splits, candidate, report)
+
+
+def drift(reference: Calibration, candidate: Calibration, false_match: float) -> dict[str, float]:
+    """How far each threshold at a false-match rate moved, by kind of pair.
+
+    Where only one of both has pairs enough to tell it, it counts as moved by 2, the whole range; where neither has, it
+    is left out.
+    """
+    pairs = {"tracklets": (reference.tracklets, candidate.tracklets), "crops": (reference.crops, candidate.crops)}
+    moved = {}
+    for kind, curves in pairs.items():
+        theirs, ours = (_threshold(curve, false_match) for curve in curves)
+        if theirs is not None or ours is not None:
+            moved[kind] = 2.0 if theirs is None or ours is None else abs(ours - theirs)
+    return moved
+
+
+def told(moved: Mapping[str, float], false_match: float) -> str:
+    """What ``drift`` found, in words."""
+    at = f"thresholds at {false_match:g} false matches"
+    if not moved:
+        return f"{at}: the data sets have too few pairs to tell any"
+    words = ", ".join(f"{kind} {value:.4f}" for kind, value in moved.items())
+    if max(moved.values()) < THRESHOLD_DRIFT:
+        return f"{at} moved by {words}"
+    return f"{at} moved by {words}, {THRESHOLD_DRIFT:g} or more: a table measured anew is in the file"
+
+
+def _threshold(curve: Curve, false_match: float) -> float | None:
+    near = (one.similarity for one in curve.points if math.isclose(one.false_match_rate, false_match))
+    return next(near, None)
