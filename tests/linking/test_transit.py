@@ -157,6 +157,21 @@ def test_a_unions_gate_is_never_above_its_parts(count, seed):
     assert gate(a + b, c) <= min(gate(a, c), gate(b, c)) if b else True
 
 
+@given(st.integers(2, 12), seeds)
+def test_a_shared_moment_speaks_against_by_its_cameras_and_never_twice(count, seed):
+    people, transits = world(count, seed)
+    names = sorted({one.camera for one in people})
+    says = -np.abs(np.random.default_rng(seed).normal(size=(len(names), len(names))))
+    says = np.triu(says, 1) + np.triu(says, 1).T
+    left, right = list(range(count // 2)), list(range(count // 2, count))
+    least = too_soon(people, transits)(left, right)
+    for i, j in itertools.product(left, right):
+        a, b = people[i], people[j]
+        if a.start_s <= b.end_s and b.start_s <= a.end_s:
+            least = min(least, says[names.index(a.camera), names.index(b.camera)])
+    assert too_soon(people, transits, says)(left, right) == pytest.approx(least, abs=1e-12)
+
+
 def test_cameras_between_which_nothing_is_known_say_nothing():
     people = [tracklet(("a", 1), 0, 5), tracklet(("b", 1), 5, 9)]
     assert too_soon(people, {})([0], [1]) == 0

@@ -6,7 +6,7 @@ from reid.calibration import Curve
 from tracker.types import Crop, Embeddings, Tracklet, TrackletKey
 
 DIM = 256
-CURVE = Curve(15.0, -6.4)
+CURVE = Curve(22.0, -7.7)
 RATE = 10.0
 SECONDS = 60.0  # of their recording
 HEIGHT, WIDTH = 100.0, 40.0

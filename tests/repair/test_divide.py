@@ -34,7 +34,7 @@ def naive_moments(vectors, quality):
             good = np.mean(quality[start:end]), np.mean(quality[rest])
             share = float(reliability(good[0]) * reliability(good[1]))
             found.append((share * (CURVE.slope * alike + share * CURVE.intercept), start, end))
-    if not found or 1 / (1 + math.exp(-min(found)[0])) >= IMPROBABLE:
+    if not found or 1 / (1 + math.exp(-min(found)[0] - math.log(count))) >= IMPROBABLE:
         return []
     _, start, end = min(found)
     bounds = sorted({0, start, end, count})
@@ -136,7 +136,7 @@ def test_what_everyone_in_a_room_shares_holds_nothing_together(monkeypatch):
 
 def test_poor_pictures_that_differ_divide_nothing():
     vectors = following((1, 4), (2, 4))
-    worse = 0.85 * vectors + 0.15 * person(3, 1, 0)  # a little alike
+    worse = 0.92 * vectors + 0.08 * person(3, 1, 0)  # a little alike
     worse /= np.linalg.norm(worse, axis=1, keepdims=True)
     assert moments(worse, np.full(8, 0.8, np.float32), CURVE) == [4]
     assert moments(worse, np.full(8, 0.02, np.float32), CURVE) == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.helpers import same_tracklet
 from tests.repair.people import CURVE, SECONDS, embeddings, nobody, person, walk
 from tracker.repair.join import (
+    HIDDEN,
     LONGEST_S,
     OVERLAP_S,
     RIDES,
@@ -52,11 +53,6 @@ def test_whoever_looks_like_somebody_else_is_not_joined_however_well_the_place_f
 def test_whoever_is_elsewhere_is_not_joined_however_alike():
     apart = walk(2, 3.2, 6, at=(400, 300))
     assert joined([walk(1, 0, 3), apart, PASSER_BY], [7, 7, 8]) == {1: 31, 2: 29, 9: 11}
-
-
-def test_whoever_has_another_height_is_not_joined_where_people_differ():
-    tall, small = walk(1, 0, 3, at=(100, 100), height=200), walk(2, 3.2, 6, at=(130, 100), height=50)
-    assert joined([tall, small, PASSER_BY], [7, 7, 8]) == {1: 31, 2: 29, 9: 11}
 
 
 def test_whoever_was_away_for_long_is_left_to_linking():
@@ -193,8 +189,16 @@ def test_going_on_by_the_definition():
         return math.exp(-(value**2) / 2 / variance) / math.sqrt(2 * math.pi * variance)
 
     size = normal(ratio, 0.2**2) / normal(ratio, 0.2**2 + 2 * 0.3**2)
-    expected = math.log(place * (200_000 / height**2) * size)
+    expected = math.log(place * (200_000 / height**2) * (HIDDEN + (1 - HIDDEN) * size))
     assert scene.going_on(earlier, later) == pytest.approx(expected, abs=1e-3)
+
+
+def test_another_height_speaks_against_and_no_more_than_that_somebody_may_be_half_hidden():
+    scene, tall = Scene(400.0 * 500.0, 0.3), walk(1, 0, 3, height=160)
+    found = [scene.going_on(tall, walk(2, 3.2, 6, height=height)) for height in (160, 120, 80, 40)]
+    assert (np.diff(found) < 0).all()
+    assert found[0] - found[2] > 2
+    assert found[0] - found[3] < -math.log(HIDDEN) + 3  # a place of fewer heights' precision is a little worse too
 
 
 def test_scene_of_tracklets():

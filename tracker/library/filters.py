@@ -1,7 +1,7 @@
 """Where and when a search looks, as a condition on a library's rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reid.errors import BadInputError
@@ -63,7 +63,12 @@ class Filters:
         >>> Filters(cameras=["gate"], end=(60.0, False)).where()
         "camera IN ('gate') AND start_s <= 60.0 AND absolute = false"
         """
-        return " AND ".join(map(_sql, self.conditions()))
+        return sql(self.conditions())
+
+
+def sql(conditions: Iterable[Condition]) -> str:
+    """Conditions, all of which are to be met; "" for none."""
+    return " AND ".join(map(_sql, conditions))
 
 
 def _sql(condition: Condition) -> str:

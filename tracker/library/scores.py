@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.library.examples import Example
-from tracker.library.filters import Filters
+from tracker.library.filters import Filters, sql
 from tracker.library.nearest import FEW, nearest
 from tracker.library.snapshot import Mask
 from tracker.library.store import Library
@@ -75,7 +75,8 @@ def near(library: Library, examples: Sequence[Example], filters: Filters, mask: 
     if not snapshot.indexed or np.count_nonzero(mask) <= FEW:
         return np.flatnonzero(mask)
     asked = np.concatenate([example.vectors for example in examples])
-    found = snapshot.tracklets_of(nearest(library.vectors, asked, filters.where(), CANDIDATES * top))
+    conditions = [one for one in filters.conditions() if not snapshot.passing([one]).all()]  # each costs the index time
+    found = snapshot.tracklets_of(nearest(library.vectors, asked, sql(conditions), CANDIDATES * top))
     return found[mask[found]]
 
 

@@ -4,6 +4,7 @@
 - ``gates``: what speaks against, whatever they look like: two people at one moment in one camera, a user's correction.
 - ``ground``: what places on the ground say, where overlapping cameras are calibrated.
 - ``agglomeration``: joins the groups with the most evidence, while that outweighs the prior odds against it.
+- ``overlap``: which cameras see no place in common, and
 - ``transit``: how soon people get from camera to camera, learned from a first linking, and a gate for the second.
 
 ``link`` puts them together and says why each join was made.
@@ -21,6 +22,7 @@ from tracker.linking.evidence import Appearance, reliability
 from tracker.linking.gates import LOOSE, kept_apart, never_at_once
 from tracker.linking.ground import Ground
 from tracker.linking.homography import Homographies
+from tracker.linking.overlap import at_once
 from tracker.linking.rivals import rivals_of
 from tracker.linking.transit import Transits, learn, too_soon, usual
 from tracker.types import Floats, Identity, Link, Tracklet, TrackletKey
@@ -90,8 +92,9 @@ def link(
     met = ground.meetings(appearance, list(gates.values()), joined, min_probability)
     joined += met
     groups = agglomerate(appearance, list(gates.values()), joined, min_probability)
-    if transits := learn(ordered, groups):
-        gates["nobody gets from camera to camera so soon"] = too_soon(ordered, transits)
+    transits, shared = learn(ordered, groups), at_once(ordered, groups)
+    if transits or shared.any():
+        gates["nobody gets from camera to camera so soon"] = too_soon(ordered, transits, shared)
         groups = agglomerate(appearance, list(gates.values()), joined, min_probability)
     ground.weigh(groups, met)
     numbers = _numbers(groups, keys, known.before)

@@ -19,14 +19,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tracker.linking.agglomeration import Group
 from tracker.linking.gates import Gate
+from tracker.linking.overlap import SURE
 from tracker.types import Times, Tracklet
 
 Transits = Mapping[tuple[str, str], Times]
 
-SURE = 0.9  # probability of a join from which on it tells transits
 LEAST_TRANSITS = 10  # between two cameras: fewer tell nothing
 WAYS = 5  # that a join is tested on at once; with 1, one person's links between many cameras suffer
 _USUAL = 1 - (1 - math.exp(-1)) ** (1 / WAYS)  # the share of quicker transits from which on nothing speaks against
@@ -84,18 +85,21 @@ def against(quicker: int, known: int) -> float:
     return 0.0 if p >= math.exp(-1) else 1 + math.log(p) + math.log(-math.log(p))
 
 
-def too_soon(tracklets: Sequence[Tracklet], transits: Transits) -> Gate:
+def too_soon(tracklets: Sequence[Tracklet], transits: Transits, at_once: npt.NDArray[np.float64] | None = None) -> Gate:
     """Of all pairs of two groups' tracklets the one that had the least time to get from camera to camera.
 
     Args:
         tracklets: n, of which groups name the rows.
         transits: from ``learn``.
+        at_once: (c, c) what it says by itself that both were seen at one moment, by their cameras' places in the sorted
+            names; see ``overlap``. None: nothing.
     """
     start = np.array([tracklet.start_s for tracklet in tracklets])
     end = np.array([tracklet.end_s for tracklet in tracklets])
     photo = np.array([bool(tracklet.photo) for tracklet in tracklets])
     names, camera = np.unique([tracklet.camera for tracklet in tracklets], return_inverse=True)
     known: list[list[Times]] = [[np.zeros(0)] * len(names) for _ in names]
+    shared = np.zeros((len(names), len(names))) if at_once is None else at_once
     in_time = np.full((len(names), len(names)), -np.inf)  # from here on nothing speaks against
     for i, a in enumerate(names.tolist()):
         for j, b in enumerate(names.tolist()):
@@ -109,10 +113,10 @@ def too_soon(tracklets: Sequence[Tracklet], transits: Transits) -> Gate:
         first = (start[a] < start[b]) | ((start[a] == start[b]) & (a < b))
         delay = np.where(first, start[b] - end[a], start[a] - end[b])
         source, target = np.where(first, camera[a], camera[b]), np.where(first, camera[b], camera[a])
-        soon = (delay < in_time[source, target]) & ~(photo[a] | photo[b])
-        if not soon.any():
-            return 0.0
-        least = 0.0
+        filmed = ~(photo[a] | photo[b])
+        together = (start[a] <= end[b]) & (start[b] <= end[a]) & filmed
+        least = float(np.where(together, shared[source, target], 0).min())
+        soon = (delay < in_time[source, target]) & filmed
         for i, j, took in zip(source[soon].tolist(), target[soon].tolist(), delay[soon].tolist(), strict=True):
             transit = known[i][j]
             least = min(least, against(int(np.searchsorted(transit, took, "right")), len(transit)))

@@ -4,6 +4,7 @@
 
     divide.py    tracklets that pass from one person to another become one for each
     discard.py   twins on the same boxes, things that never move, and noise are dropped
+    fill.py      fragments go into the gaps of their person's track
     join.py      fragments of one person become one tracklet
     vectors.py   tracklets and their crops' vectors, kept together
 
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from reid.calibration import Curve
 from tracker.repair.discard import discard_noise, discard_still, discard_twins
 from tracker.repair.divide import divide
+from tracker.repair.fill import fill
 from tracker.repair.join import join
 from tracker.repair.vectors import expect_same
 from tracker.types import Embeddings, Tracklet
@@ -27,6 +29,7 @@ Repair = Callable[[Sequence[Tracklet], Embeddings, Curve, float], tuple[list[Tra
 REPAIRS: dict[str, Repair] = {
     "divide": divide,
     "twins": discard_twins,
+    "fill": fill,
     "join": join,
     "still": discard_still,
     "noise": discard_noise,

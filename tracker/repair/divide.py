@@ -83,7 +83,9 @@ def moments(vectors: Floats, quality: Floats, curve: Curve) -> list[int]:
 def _strangest(vectors: Floats, quality: Floats, curve: Curve) -> tuple[int, int, float]:
     """The stretch (start, end) with the least evidence of one person with the rest, and that log-likelihood ratio.
 
-    It is of the cosine between their sums, weighted by quality.
+    It is of the cosine between their sums, weighted by quality. Of many stretches, one looks strange by chance, so the
+    logarithm of their number speaks for one person; those that begin and end at neighbouring crops are nearly the same,
+    and about as many differ as there are crops.
     """
     count = len(vectors)
     weighted = vectors * (quality / max(float(quality.max()), 1e-6) + 1e-3)[:, None]
@@ -96,7 +98,7 @@ def _strangest(vectors: Floats, quality: Floats, curve: Curve) -> tuple[int, int
     alike = (inside * outside).sum(1) / np.maximum(norms, 1e-9)
     length = end - start
     shares = reliability(good[:, 0] / length) * reliability(rest[:, 0] / (count - length))
-    evidence = looks(alike, shares, curve)
+    evidence = looks(alike, shares, curve) + np.log(count)
     least = int(evidence.argmin())
     return int(start[least]), int(end[least]), float(evidence[least])
 

@@ -5,7 +5,7 @@ begins another. That one tracklet goes on as another is weighed against two peop
 
 - looks, by the embedder's calibrated curve; poor pictures say less;
 - place: where the later one begins, about where constant velocity leads, against anywhere that people are;
-- size: nearly the same height, against those of any two people;
+- size: nearly the same height, against those of any two people, unless somebody is half hidden;
 - before looking: as many pairs as compete for the same end or beginning are as likely as each other.
 
 Whoever looks like somebody else is not joined, however well the place fits: people take each other's place where they
@@ -39,7 +39,8 @@ WALK = 0.8  # heights a second, as people walk
 JITTER = 0.05  # of boxes about a straight line, heights
 STRAY = 0.2  # of a place that was predicted, heights at once,
 DRIFT = 0.5  # and for each second: people stop, turn and begin to walk
-SIZE = 0.2  # of the logarithm of one person's height
+SIZE = 0.2  # of the logarithm of one person's height, while as much of them is seen:
+HIDDEN = 0.1  # how often that is not so
 
 
 def join(
@@ -73,7 +74,7 @@ def join(
             if not _may_go_on(wholes[first][0], tracklets[row]):  # it is no more than the last part's end that fits
                 todo.append(row)
                 break
-            wholes[first] = _union(*wholes[first], tracklets[row], each[row])
+            wholes[first] = union(*wholes[first], tracklets[row], each[row])
     joined = [wholes[first] for first in sorted(wholes)]
     whole = [tracklet for tracklet, _ in joined]
     return whole, with_vectors(embeddings, whole, (vectors for _, vectors in joined))
@@ -160,8 +161,8 @@ class Scene:
         anywhere = -math.log(self.area / height**2)
         ratio = math.log(b.height / a.height)
         one, two = SIZE**2, SIZE**2 + 2 * self.spread**2
-        size = (ratio**2 / two - ratio**2 / one + math.log(two / one)) / 2
-        return place - anywhere + size
+        size = math.exp((ratio**2 / two - ratio**2 / one + math.log(two / one)) / 2)
+        return place - anywhere + math.log(HIDDEN + (1 - HIDDEN) * size)
 
 
 @dataclass(frozen=True)
@@ -237,8 +238,8 @@ def _assign(pairs: Integers, weight: npt.NDArray[np.float64]) -> list[tuple[int,
 # ---- union
 
 
-def _union(earlier: Tracklet, before: Floats, later: Tracklet, after: Floats) -> tuple[Tracklet, Floats]:
-    """Both as one, and its crops' vectors; of a frame that both have, the surer box and the better crop."""
+def union(earlier: Tracklet, before: Floats, later: Tracklet, after: Floats) -> tuple[Tracklet, Floats]:
+    """Both as one with the earlier's name, and its crops' vectors; of a frame that both have, the surer and better."""
     box = _once(np.r_[earlier.index, later.index], np.r_[earlier.score, later.score])
     crops = [*earlier.crops, *later.crops]
     crop = _once(np.array([c.index for c in crops]), np.array([c.quality for c in crops], np.float32))
