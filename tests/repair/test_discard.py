@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from tests.repair.people import CURVE, DIM, SECONDS, embeddings, nobody, person, walk
-from tracker.repair.discard import NOISE_S, STILL_S, SURE, discard_noise, discard_still, discard_twins
+from tracker.repair.discard import (
+    GLIMPSE_QUALITY,
+    GLIMPSE_S,
+    NOISE_S,
+    STILL_S,
+    SURE,
+    discard_noise,
+    discard_still,
+    discard_twins,
+)
 from tracker.types import TrackletKey
 
 OTHERS = [walk(number, 0, 3, at=(100 * number, 300)) for number in (8, 9)]
@@ -119,6 +128,22 @@ def test_in_a_short_clip_nobody_is_a_poster():
 
 def test_a_few_unsure_boxes_are_dropped():
     assert numbers(discard_noise, [walk(1, 0, NOISE_S / 2, score=SURE - 0.1), *OTHERS], [7, 5, 6]) == [8, 9]
+
+
+def test_a_glimpse_that_nobody_could_be_recognised_by_is_dropped():
+    glimpse = walk(1, 0, GLIMPSE_S - 0.1, quality=GLIMPSE_QUALITY - 0.05)
+    assert numbers(discard_noise, [glimpse, *OTHERS], [7, 5, 6]) == [8, 9]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        walk(1, 0, GLIMPSE_S - 0.1, quality=GLIMPSE_QUALITY + 0.05),
+        walk(1, 0, GLIMPSE_S + 0.1, quality=GLIMPSE_QUALITY - 0.05),
+    ],
+)
+def test_a_glimpse_of_a_whole_person_is_kept_and_so_is_a_longer_look(seen):
+    assert numbers(discard_noise, [seen, *OTHERS], [7, 5, 6]) == [1, 8, 9]
 
 
 @pytest.mark.parametrize("thing", [walk(1, 0, NOISE_S / 2, score=SURE + 0.1), walk(1, 0, NOISE_S + 1, score=0.2)])

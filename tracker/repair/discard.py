@@ -4,7 +4,8 @@
   person's own box. Two people who walk together do not look alike, or do not stay within each other's boxes.
 - **still** things never move, from the recording's beginning to its end, and their pictures never change: posters,
   dummies, reflections. People who sit move their heads and arms, and come and go.
-- **noise** is a few boxes that no detector was sure of.
+- **noise** is a few boxes that no detector was sure of, or a glimpse of somebody whom nobody could recognise by it: a
+  sleeve at the picture's edge.
 
 Whoever may be a person stays: what is lost here nothing brings back.
 """
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reid.calibration import Curve
-from tracker.linking.evidence import reliability
+from tracker.linking.evidence import FULL_QUALITY, reliability
 from tracker.repair.join import within
 from tracker.repair.vectors import centred_pooled, expect_same, keep, looks, sure
 from tracker.types import Embeddings, Floats, Tracklet
@@ -29,6 +30,8 @@ UNCHANGED = 0.9  # cosine of the pictures of a thing
 
 NOISE_S = 1.0
 SURE = 0.5  # score of the best box, from which on it is somebody
+GLIMPSE_S = 0.5
+GLIMPSE_QUALITY = FULL_QUALITY / 2  # of the best picture, from which on it may be recognised
 
 
 def discard_twins(
@@ -87,7 +90,12 @@ def _still(tracklet: Tracklet, vectors: Floats, least_s: float) -> bool:
 def discard_noise(
     tracklets: Sequence[Tracklet], embeddings: Embeddings, curve: Curve, seconds: float
 ) -> tuple[list[Tracklet], Embeddings]:
-    """Drop short tracklets that no box of is sure, as the module says; arguments as for ``discard_twins``."""
+    """Drop short tracklets that show nobody for certain, as the module says; arguments as for ``discard_twins``."""
     expect_same(tracklets, embeddings)
-    noise = [one.end_s - one.start_s < NOISE_S and one.score.max() < SURE for one in tracklets]
-    return keep(tracklets, embeddings, (row for row, drop in enumerate(noise) if not drop))
+    return keep(tracklets, embeddings, (row for row, tracklet in enumerate(tracklets) if not _noise(tracklet)))
+
+
+def _noise(tracklet: Tracklet) -> bool:
+    lasts = tracklet.end_s - tracklet.start_s
+    best = max(crop.quality for crop in tracklet.crops)
+    return bool((lasts < NOISE_S and tracklet.score.max() < SURE) or (lasts < GLIMPSE_S and best < GLIMPSE_QUALITY))
