@@ -1,6 +1,5 @@
 """Two small real runs, and libraries of made-up tracklets."""
 
-import functools
 import shutil
 
 import numpy as np
@@ -11,6 +10,7 @@ from tests.clips import cut
 from tests.helpers import colour_embedder
 from tracker.cli import main
 from tracker.demo import render_demo
+from tracker.demo_scenes import CAMERAS
 from tracker.library.indexing import Rows, _vector_rows
 from tracker.library.schema import TRACKLETS_SCHEMA, RunEntry
 from tracker.library.store import writer
@@ -22,30 +22,38 @@ def run(*clips, out, options=()):
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def demo(shared):
+    """A folder with the demo's clips and the truth about them."""
+    return shared("demo", render_demo)
+
+
+@pytest.fixture(scope="session")
+def made(shared, demo):
     """A folder with runs ``monday`` of two cameras and ``tuesday`` of one whose clock is known."""
-    return _made(tmp_path_factory.getbasetemp() / "made")
+
+    def make(folder):
+        left, right = (demo / f"{camera.name}.mp4" for camera in CAMERAS)
+        for name, clip, first in zip(("a.mp4", "b.mp4", "c.mp4"), (left, right, left), (60, 60, 130), strict=True):
+            cut(clip, folder / name, first, first + 24)
+        colour_embedder(folder / "colour.onnx")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert run("a.mp4", "b.mp4", out="monday") == 0
+            assert run("c.mp4", out="tuesday", options=["--start-times", "2026-03-03T22:00:00"]) == 0
+
+    return shared("made", make)
 
 
-@functools.cache
-def _made(folder):
-    """Once, however many folders of tests take the fixture from here."""
-    folder.mkdir()
-    left, right = render_demo(folder / "clips").videos
-    for name, clip, first in zip(("a.mp4", "b.mp4", "c.mp4"), (left, right, left), (60, 60, 130), strict=True):
-        cut(clip, folder / name, first, first + 24)
-    colour_embedder(folder / "colour.onnx")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert run("a.mp4", "b.mp4", out="monday") == 0
-        assert run("c.mp4", out="tuesday", options=["--start-times", "2026-03-03T22:00:00"]) == 0
-    return folder
+def moved(folder, before):
+    """Have the runs of a copied folder name the copied recordings."""
+    for path in folder.glob("*/run.json"):
+        path.write_text(path.read_text().replace(str(before), str(folder)))
 
 
 @pytest.fixture
 def desk(made, tmp_path, monkeypatch):
     """The same to change, and the folder to work in."""
-    shutil.copytree(made, tmp_path / "desk", ignore=shutil.ignore_patterns("clips"))
+    shutil.copytree(made, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
     return tmp_path / "desk"
 

@@ -13,9 +13,9 @@ from tracker.library import scores as scores_module
 from tracker.library.examples import Example
 from tracker.library.filters import Filters, passing
 from tracker.library.scores import near, score
-from tracker.library.searching import people, search
+from tracker.library.searching import search
 from tracker.library.store import Library, writer
-from tracker.linking.agglomeration import PRIOR_POWER
+from tracker.linking.agglomeration import people
 from tracker.progress import Progress
 
 DAY = (1_700_000_000.0, True), (1_700_086_400.0, True)  # all that there is of a drawn library of one run
@@ -205,7 +205,7 @@ def test_a_library_that_was_opened_does_not_change_and_one_opened_later_does(tmp
     among = [counts[: len(sizes[0])].sum() ** 2 / (counts[: len(sizes[0])] ** 2).sum()]
     among += [counts.sum() ** 2 / (counts**2).sum()]
     odds = [np.log(p / (1 - p)) for p in (first[0].probability, hit.probability)]
-    assert odds[0] - odds[1] == pytest.approx(PRIOR_POWER * np.log((among[1] - 1) / (among[0] - 1)), rel=1e-6)
+    assert odds[0] - odds[1] == pytest.approx(np.log((among[1] - 1) / (among[0] - 1)), rel=1e-6)
 
 
 # ---- what is in memory says what the tables say

@@ -2,6 +2,9 @@
 
 import json
 import math
+import shutil
+from importlib import import_module
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +19,6 @@ from tracker.library.filters import Filters
 from tracker.library.scores import weighed
 from tracker.library.searching import search
 from tracker.library.store import Library
-from tracker.linking.agglomeration import PRIOR_POWER
 from tracker.types import Detections
 
 
@@ -63,7 +65,7 @@ def naive(rows, examples, others=(), keep=lambda row: True):
             sum(w * s[place] for w, s in zip(qualities[name], said, strict=True)) / sum(qualities[name])
             for place in range(1 + len(others))
         ]
-        strangers = max(people - 1, 1) ** PRIOR_POWER
+        strangers = max(people - 1, 1)
         odds = math.exp(means[0]) / (strangers + sum(map(math.exp, means[1:])))
         found[name] = odds / (1 + odds)
     return found
@@ -125,6 +127,12 @@ def test_top_and_least_probability_cut_the_same_list(library):
     assert search(library, [wanted()], top=3) == whole[:3]
     bar = whole[1].probability
     assert search(library, [wanted()], top=1000, min_probability=bar) == [h for h in whole if h.probability >= bar]
+
+
+def test_an_identitys_likeliest_sighting_comes_first(library):
+    for hit in search(library, [wanted()], top=1000):
+        said = [one.probability for one in hit.tracklets]
+        assert said == sorted(said, reverse=True)
 
 
 def test_the_order_of_runs_does_not_matter(library, rows, tmp_path):
@@ -213,6 +221,18 @@ def test_a_runs_own_crop_finds_its_identity(indexed, capsys):
         for one in hit["sightings"]:
             assert (indexed / one["crop"]).is_file()
             assert one["play"].startswith("ffplay -ss ")
+
+
+def test_a_runs_own_crop_is_one_though_nobody_is_found_on_it(indexed, capsys, monkeypatch):
+    nobody = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    monkeypatch.setattr(import_module("tracker.cli.search"), "_detector", lambda device: lambda images: [nobody])
+    entry = next(iter(Library.open("lib").meta.runs.values()))
+    crop = Path(entry.path, "crops", "wide.png")
+    write_image(crop, (90, 90, 90), (60, 90))
+    assert asked(capsys, "--image", str(crop))
+    shutil.copy(crop, "elsewhere.png")
+    assert main(["search", "lib", "--image", "elsewhere.png"]) == 1
+    assert "nobody is found on it" in capsys.readouterr().err
 
 
 def test_the_table_says_who_where_when_and_how_to_play_it(indexed, capsys):

@@ -13,7 +13,7 @@ from scipy.spatial.distance import squareform
 from reid.calibration import Curve
 from tracker.linking import agglomeration as module
 from tracker.linking import evidence as evidence_module
-from tracker.linking.agglomeration import PRIOR_POWER, agglomerate
+from tracker.linking.agglomeration import agglomerate
 from tracker.linking.evidence import FULL_QUALITY, Appearance, reliability
 from tracker.linking.gates import LOOSE, kept_apart
 
@@ -51,7 +51,10 @@ def random_gates(count, share, seed):
 
 
 def posterior(evidence, groups):
-    odds = math.exp(evidence) / max(groups - 1, 1) ** PRIOR_POWER
+    """Prior odds of 1 to K - 1 for K people: one over the share of pairs of tracklets that are in one group."""
+    count = sum(map(len, groups))
+    one_person = sum(len(group) ** 2 for group in groups) / count**2
+    odds = math.exp(evidence) / max(1 / one_person - 1, 1)
     return odds / (1 + odds)
 
 
@@ -66,10 +69,10 @@ def naive(evidence, weights, against, min_probability):
             shares = [float(weights[i]) * float(weights[j]) for i, j in pairs]
             gate = min(against[i, j] for i, j in pairs)
             choices.append((float(np.average([evidence[i, j] for i, j in pairs], weights=shares)) + gate, a, b))
-        if not choices or max(choices)[0] == -np.inf or posterior(max(choices)[0], len(groups)) < min_probability:
+        if not choices or max(choices)[0] == -np.inf or posterior(max(choices)[0], groups) < min_probability:
             return sorted(groups), joins
         found, a, b = max(choices)
-        joins.append((found, posterior(found, len(groups))))
+        joins.append((found, posterior(found, groups)))
         groups[a] = sorted(groups[a] + groups.pop(b))
 
 
@@ -92,7 +95,7 @@ def test_without_gates_quality_and_prior_it_is_average_linkage(count, seed, prob
     appearance = random_appearance(count, seed)
     appearance = Appearance.of(appearance.mean, np.ones(count, np.float32), CURVE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PRIOR_POWER", 0)
+        patch.setattr(module, "strength_against", lambda among: 0.0)
         groups = agglomerate(appearance, min_probability=probability)
     apart = squareform((100 - evidence_of(appearance)).astype(np.float64) * (1 - np.eye(count)), checks=False)
     labels = fcluster(linkage(apart, "average"), 100 - math.log(probability / (1 - probability)), "distance")
@@ -167,7 +170,7 @@ def test_among_many_it_takes_more_to_be_one_person():
         groups = agglomerate(Appearance.of(vectors, np.ones(people, np.float32), CURVE))
         return len(groups) < people
 
-    assert [together(people) for people in (2, 13, 14, 100)] == [True, True, False, False]
+    assert [together(people) for people in (2, 8, 9, 100)] == [True, True, False, False]
 
 
 # ---- given beforehand
@@ -199,7 +202,7 @@ def test_joining_beforehand_by_naive_averages(count, seed):
         assert merge.evidence == pytest.approx(
             np.average([evidence[i, j] for i, j in pairs], weights=weights), abs=1e-4
         )
-        assert merge.probability == pytest.approx(posterior(merge.evidence, 1), abs=1e-4)
+        assert merge.probability == pytest.approx(posterior(merge.evidence, [group.members]), abs=1e-4)
 
 
 def test_labels_keep_settled_and_loose_groups_apart():

@@ -22,13 +22,13 @@ def unit(count, seed, dim=4):
 
 def test_links_say_why():
     people = [tracklet((name, 1), start, start + 1) for start, name in enumerate("abc")]
-    vectors = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8]], np.float32)
+    vectors = np.array([[1, 0], [0.6, 0.8], [0.28, 0.96]], np.float32)
     (identity,) = link(people, vectors, CURVE, 0)
     first, second = identity.links
     assert (first.left, first.right) == (("b", 1), ("c", 1))
-    assert (first.distance, first.nearest) == (pytest.approx(0.04), pytest.approx(0.04))
+    assert (first.distance, first.nearest) == (pytest.approx(0.064), pytest.approx(0.064))
     assert (second.left, second.right) == (("a", 1), ("b", 1))
-    assert (second.distance, second.nearest) == (pytest.approx(0.3), pytest.approx(0.2))
+    assert (second.distance, second.nearest) == (pytest.approx(0.56), pytest.approx(0.4))
     assert first.probability > second.probability
     assert identity.probability == second.probability
 

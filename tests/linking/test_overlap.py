@@ -106,7 +106,7 @@ def two_rooms(stranger_at):
             people.append(tracklet((camera, len(people) + 1), at, at + 15))
             vectors.append(np.eye(12)[number])
     people.append(tracklet(("b", 99), stranger_at, stranger_at + 15))
-    vectors.append(0.56 * np.eye(12)[0] + math.sqrt(1 - 0.56**2) * np.eye(12)[11])
+    vectors.append(0.65 * np.eye(12)[0] + math.sqrt(1 - 0.65**2) * np.eye(12)[11])
     return people, np.array(vectors, np.float32)
 
 

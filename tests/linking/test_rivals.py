@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reid.calibration import Curve
 from tracker.linking import evidence as module
-from tracker.linking.agglomeration import Group, probability_of
+from tracker.linking.agglomeration import Group, people, probability_of
 from tracker.linking.evidence import Appearance
 from tracker.linking.rivals import LEAST_PROBABILITY, rivals_of
 from tracker.types import TrackletKey
@@ -52,9 +52,10 @@ def test_they_are_the_groups_with_most_evidence(count, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", 2)
         found = rivals_of(appearance, groups, numbers, names(count), {})
+    among = people([len(group.members) for group in groups])
     for place, told in enumerate(found):
         others = [
-            (probability_of(mean_evidence(appearance, groups[place].members, group.members), len(groups)), 10 + other)
+            (probability_of(mean_evidence(appearance, groups[place].members, group.members), among), 10 + other)
             for other, group in enumerate(groups)
             if other != place
         ]

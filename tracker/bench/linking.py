@@ -13,9 +13,8 @@ from reid.calibration import Curve, fit_curve
 from reid.centre import camera_means, centred
 from reid.evaluation.embedding import Report
 from tracker.bench.worlds import World, drawn_world
-from tracker.linking import link
+from tracker.linking import link, looks_of
 from tracker.linking.agglomeration import TRACKLETS_A_PERSON, Group, agglomerate
-from tracker.linking.evidence import Appearance, reliability
 from tracker.linking.gates import never_at_once
 from tracker.scoring.agreement import PairScores, idf1, pair_scores
 from tracker.types import Floats, Integers
@@ -116,7 +115,8 @@ def linked(world: World, vectors: Floats, curve: Curve) -> Integers:
 
 def linked_by_looks(world: World, curve: Curve) -> Integers:
     """(n,) number of each tracklet's group, by looks and the moments of one camera alone."""
-    return _numbers(agglomerate(_appearance(world, _centred(world), curve), [never_at_once(world.tracklets)]))
+    gates = [never_at_once(world.tracklets)]
+    return _numbers(agglomerate(looks_of(world.tracklets, _centred(world), curve, gates), gates))
 
 
 def _thresholded(world: World) -> list[Integers]:
@@ -130,10 +130,6 @@ def _thresholded(world: World) -> list[Integers]:
 
 def _centred(world: World) -> Floats:
     return np.asarray(centred(world.vectors, camera_means(world.vectors, world.camera)), np.float32)
-
-
-def _appearance(world: World, vectors: Floats, curve: Curve) -> Appearance:
-    return Appearance.of(vectors, reliability([tracklet.quality for tracklet in world.tracklets]), curve)
 
 
 def _numbers(groups: list[Group]) -> Integers:
@@ -196,7 +192,8 @@ def bench_size(count: int, report: Report, seed: int = 0) -> SizeScores:
 
 def sparse_equals_exact(world: World, curve: Curve) -> bool:
     """Whether holding only the pairs that many groups allow gives the same groups as holding all that may ever join."""
-    appearance, gates = _appearance(world, world.vectors, curve), [never_at_once(world.tracklets)]
+    gates = [never_at_once(world.tracklets)]
+    appearance = looks_of(world.tracklets, world.vectors, curve, gates)
     sparse = agglomerate(appearance, gates, fewest=max(len(appearance) // TRACKLETS_A_PERSON, 1))
     exact = agglomerate(appearance, gates, fewest=1)
     return [group.members for group in sparse] == [group.members for group in exact]

@@ -91,8 +91,9 @@ def search(
     reidtrack search weeks --track monday/gate/17 --from 2026-03-01T22:00 --to 2026-03-02T06:00
     reidtrack search weeks --words "red top, blue trousers" --montage found.png --clip clips
 
-    Every sighting has the probability that it is the person, among as many people as are searched. On a picture that
-    shows several people, one is chosen by --person; without, they are listed.
+    Every identity and every sighting by itself has the probability that it is the person, among as many people as are
+    searched; the likeliest come first. Where the two differ much, sightings of several people may have been linked. On
+    a picture that shows several people, one is chosen by --person; without, they are listed.
 
     Colours are black, white, grey, red, orange, yellow, green, blue, purple, pink and brown. Beside pictures they leave
     out whose clothes have less than a quarter of them; alone they list who has most, and recognise nobody. They are
@@ -239,7 +240,7 @@ def _pictures(
     library: "Library", paths: Sequence[str], person: Sequence[int], embedder: str | None, device: str
 ) -> "list[Example]":
     """All pictures as examples; numbers are used up by those that show several people, in order."""
-    from tracker.library.examples import embedder_for, library_mean, picture_example
+    from tracker.library.examples import embedder_for, library_mean, own_crop, picture_example
 
     if paths:
         _check_files(paths)
@@ -247,7 +248,12 @@ def _pictures(
         mean = library_mean(library.meta.runs, library.meta.dim)
     numbers = iter(person)
     detector = functools.cache(lambda: _detector(device))
-    made = [picture_example(Path(path), model, mean, detector, lambda: next(numbers, None)) for path in paths]
+    made = [
+        picture_example(
+            path, model, mean, detector, lambda: next(numbers, None), crop=own_crop(library.meta.runs, path)
+        )
+        for path in map(Path, paths)
+    ]
     if left := list(numbers):
         raise BadInputError(f"--person {left[0]}: no picture shows several people whom it could choose from")
     return made

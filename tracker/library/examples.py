@@ -1,9 +1,9 @@
 """What is looked for: pictures of a person, and tracklets of the library, as vectors.
 
-A picture is taken for a crop where one detected person covers half of it. Where it is upright like a standing person, a
-quarter is enough, and so is nobody at all: detectors miss people who fill small pictures. (Of 120 query pictures of
-Market-1501, nobody was found on 53, and 119 are taken for crops.) Any other picture is a scene: one person on it is cut
-out, of several one has to be chosen.
+A picture in the folder of crops of a run of the library is a crop. Others are taken for crops where one detected person
+covers half of them. Where one is upright like a standing person, a quarter is enough, and so is nobody at all:
+detectors miss people who fill small pictures. (Of 120 query pictures of Market-1501, nobody was found on 53, and 119
+are taken for crops.) Any other picture is a scene: one person on it is cut out, of several one has to be chosen.
 
 A picture's camera is unknown, and with it what all people look like to that camera. The mean of all the library's
 cameras' means is taken away instead. Market-1501, 200 test people, 900 query pictures against 935 tracklets of the
@@ -74,6 +74,8 @@ def picture_example(
     mean: Floats,
     detector: Callable[[], Detector],
     choose: Callable[[], int | None] = lambda: None,
+    *,
+    crop: bool = False,
 ) -> Example:
     """A picture as an example.
 
@@ -83,17 +85,24 @@ def picture_example(
         mean: (d,) from ``library_mean``.
         detector: called for the detector of people.
         choose: called where there are several people: the number of the one that is meant, from 1, left to right.
+        crop: it is known to show one person, so that nobody has to be found on it.
 
     Raises:
         DataError: there is no such picture, or nobody on it.
         SeveralPeopleError: nobody was chosen.
         BadInputError: the number of somebody who is not there.
     """
-    image = read_image(path)
-    found = people(image, detector())
-    crop = image if is_crop(image, found) else _chosen(path, image, found, choose)
-    vector = np.asarray(centred(embedder([crop]), mean), np.float32)
-    return Example(str(path), vector, crop_quality(crop))
+    cut = read_image(path)
+    if not crop:
+        found = people(cut, detector())
+        cut = cut if is_crop(cut, found) else _chosen(path, cut, found, choose)
+    vector = np.asarray(centred(embedder([cut]), mean), np.float32)
+    return Example(str(path), vector, crop_quality(cut))
+
+
+def own_crop(runs: Mapping[str, RunEntry], path: Path) -> bool:
+    """Whether a picture is one of the crops in the folder of some run of a library."""
+    return any(path.resolve().is_relative_to(Path(entry.path, "crops")) for entry in runs.values())
 
 
 def people(image: Image, detector: Detector) -> Detections:

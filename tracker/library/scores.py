@@ -3,7 +3,6 @@
 Where the index chooses, it names the tracklets with the nearest vectors, and their identities are then scored whole.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from tracker.library.filters import Filters, sql
 from tracker.library.nearest import FEW, nearest
 from tracker.library.snapshot import Mask
 from tracker.library.store import Library
-from tracker.linking.agglomeration import PRIOR_POWER
+from tracker.linking.agglomeration import strength_against
 from tracker.linking.evidence import reliability
 from tracker.types import Integers
 
@@ -139,8 +138,3 @@ def weighed(wanted: Doubles | float, others: Sequence[Doubles | float], among: f
     for other in others:
         against = np.logaddexp(against, other)
     return np.asarray(wanted + strangers - against, np.float64)
-
-
-def strength_against(among: float) -> float:
-    """The logarithm of the odds against somebody being the person, before anything is known, among so many people."""
-    return PRIOR_POWER * math.log(max(among - 1, 1))

@@ -11,7 +11,6 @@ A counter-example is somebody else. That a tracklet is the person, that it is th
 anybody else exclude each other, so what speaks for the second takes away from the first.
 """
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ import numpy as np
 from reid.errors import BadInputError
 from tracker.library.examples import Example
 from tracker.library.filters import Filters, passing
-from tracker.library.scores import Scores, scored, strength_against
+from tracker.library.scores import Scores, scored
 from tracker.library.snapshot import Snapshot
 from tracker.library.store import Library, reading
-from tracker.types import Integers
+from tracker.linking.agglomeration import people, probability_of
 
 SHOWN = (
     "key", "run", "recording", "camera", "identity", "start_s", "end_s", "absolute", "length_s", "track_id", "path",
@@ -55,7 +54,7 @@ class Hit:
         identity: its number.
         probability: that it is the person, 0..1, among as many people as are searched.
         evidence: the log-likelihood ratio behind it.
-        tracklets: its own that pass the filters, in order of time.
+        tracklets: its own that pass the filters, likeliest first.
     """
 
     run: str
@@ -115,27 +114,6 @@ def check_not_empty(library: Library) -> None:
         raise BadInputError(f"{library.name}: empty; add runs to it with `reidtrack index {library.name} RUN`")
 
 
-def people(sizes: Integers) -> float:
-    """How many people there seem to be among identities of so many tracklets.
-
-    Counted as two random tracklets would: as one over the share of pairs that are one person (the inverse Simpson
-    index), so that a crowd of fragments that nothing could link is not taken for a crowd of people.
-
-    >>> people(np.array([2, 2])), round(people(np.array([8, 1, 1])), 2)
-    (2.0, 1.52)
-    """
-    return float(sizes.sum() ** 2 / max((sizes**2).sum(), 1))
-
-
-def probability_of(evidence: float, among: float) -> float:
-    """That somebody is the person, among so many people, 0..1.
-
-    >>> probability_of(0.0, 2), round(probability_of(5.0, 2), 2)
-    (0.5, 0.99)
-    """
-    return 0.5 * (1 + math.tanh(0.5 * (evidence - strength_against(among))))
-
-
 def _ranked(snapshot: Snapshot, scores: Scores, among: float, top: int) -> list[Hit]:
     best = np.argsort(-scores.evidence, kind="stable")[:top].tolist()
     places = [np.arange(scores.begins[group], scores.begins[group + 1]) for group in best]
@@ -143,7 +121,7 @@ def _ranked(snapshot: Snapshot, scores: Scores, among: float, top: int) -> list[
     hits = []
     for group, own in zip(best, places, strict=True):
         found = [Found(next(rows), probability_of(evidence, among)) for evidence in scores.alone[own].tolist()]
-        found.sort(key=lambda one: (one.row["start_s"], one.row["key"]))
+        found.sort(key=lambda one: (-one.probability, one.row["start_s"], one.row["key"]))
         first, evidence = snapshot.first[scores.who[group]], float(scores.evidence[group])
         run, identity = snapshot.runs[snapshot.run[first]], int(snapshot.identity[first])
         hits.append(Hit(run, identity, probability_of(evidence, among), evidence, found))

@@ -1,6 +1,7 @@
 """From tracklets to identities: agglomeration of evidence under constraints.
 
-- ``evidence``: what resemblance says of two groups of tracklets, as log-likelihood ratios.
+- ``evidence``: what resemblance says of two groups of tracklets, as log-likelihood ratios,
+- ``expansion``: once their nearest neighbours have added to their looks.
 - ``gates``: what speaks against, whatever they look like: two people at one moment in one camera, a user's correction.
 - ``ground``: what places on the ground say, where overlapping cameras are calibrated.
 - ``agglomeration``: joins the groups with the most evidence, while that outweighs the prior odds against it.
@@ -19,7 +20,8 @@ import numpy as np
 from reid.calibration import Curve
 from tracker.linking.agglomeration import MIN_PROBABILITY, Group, Merge, agglomerate
 from tracker.linking.evidence import Appearance, reliability
-from tracker.linking.gates import LOOSE, kept_apart, never_at_once
+from tracker.linking.expansion import expanded, flattened
+from tracker.linking.gates import LOOSE, Gate, kept_apart, never_at_once
 from tracker.linking.ground import Ground
 from tracker.linking.homography import Homographies
 from tracker.linking.overlap import at_once
@@ -78,14 +80,14 @@ def link(
     order = sorted(range(len(tracklets)), key=lambda row: (tracklets[row].start_s, tracklets[row].key))
     ordered, vectors = [tracklets[row] for row in order], vectors[order]
     keys = [tracklet.key for tracklet in ordered]
-    appearance = Appearance.of(vectors, reliability([tracklet.quality for tracklet in ordered]), curve)
     same, different = _rows(known.same, keys), _rows(known.different, keys)
     labels = [_label(known.before.get(key), known) for key in keys]
     gates = {
         "both were seen at one moment": never_at_once(ordered, known.disjoint),
         "they are known to be two people": kept_apart(different),
-        "an earlier linking is kept": kept_apart((), labels),
     }
+    appearance = looks_of(ordered, vectors, curve, list(gates.values()))
+    gates["an earlier linking is kept"] = kept_apart((), labels)
     joined = [*same, *_settled(appearance, labels)]
     ground = Ground(ordered, known.ground)
     gates["their places on the ground differ"] = ground.gate
@@ -110,6 +112,19 @@ def link(
         for number, group, rivals in zip(numbers, groups, others, strict=True)
     ]
     return sorted(identities, key=lambda identity: identity.id)
+
+
+def looks_of(tracklets: Sequence[Tracklet], vectors: Floats, curve: Curve, gates: Sequence[Gate]) -> Appearance:
+    """What (n) tracklets look like, their neighbours taken into account.
+
+    Args:
+        tracklets: n.
+        vectors: (n, d) unit vectors, centred.
+        curve: of such vectors.
+        gates: whom one forbids is no neighbour.
+    """
+    reliable = reliability([tracklet.quality for tracklet in tracklets])
+    return Appearance.of(expanded(vectors, gates), reliable, flattened(curve))
 
 
 def _rows(pairs: Iterable[Pair], keys: Sequence[TrackletKey]) -> list[tuple[int, int]]:

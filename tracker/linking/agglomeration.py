@@ -3,6 +3,8 @@
 The evidence for two groups is a mean over pairs, so it is never above the strongest pair's, and gates only take away:
 groups none of whose pairs reaches what a join needs will never join. What a join needs falls as groups become fewer, so
 a first guess is made of how many will remain; where it was too high, all is done again from a lower one.
+
+Groups are not people: a crowd of fragments that nothing could join yet is not taken for a crowd of people (``people``).
 """
 
 import heapq
@@ -11,17 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 
 MIN_PROBABILITY = 0.5
-# The odds against two of K groups being one person are K - 1 to 1 for a single look. An average over many pairs errs
-# less than a single pair's: of the powers .7 to .9, this one gave the best pairwise F1 and IDF1 on draws of 5 to 751 of
-# Market-1501's training people.
-PRIOR_POWER = 0.8
 SMALL = 4096  # tracklets of which all pairs are looked at
-TRACKLETS_A_PERSON = 50  # the first guess of how few groups remain
+TRACKLETS_A_PERSON = 50  # the first guess of how few people remain
 
 
 @dataclass
@@ -31,19 +30,19 @@ class Merge:
     Attributes:
         left, right: the rows of each, ascending.
         evidence: for their being one person, gates included.
-        among: how many groups there were.
+        among: how many people there seemed to be.
         given: it was known beforehand.
     """
 
     left: list[int]
     right: list[int]
     evidence: float
-    among: int
+    among: float
     given: bool = False
 
     @property
     def probability(self) -> float:
-        """That they are one person, among so many groups, 0..1."""
+        """That they are one person, among so many people, 0..1."""
         return probability_of(self.evidence, self.among)
 
 
@@ -70,9 +69,9 @@ def agglomerate(
         appearance: of n tracklets; it is left as it was.
         gates: what speaks against.
         joined: pairs of rows that are one person from the start, whatever gates say; their order is kept.
-        min_probability: groups join while the probability that they are one person is at least this, 0..1. With K
-            groups left, its prior odds are 1 to (K - 1) to the power of ``PRIOR_POWER``.
-        fewest: the first guess of how few groups remain, at least 1, which changes how long it takes and not what comes
+        min_probability: groups join while the probability that they are one person is at least this, 0..1. Where
+            there seem to be K people, its prior odds are 1 to K - 1.
+        fewest: the first guess of how few people remain, at least 1, which changes how long it takes and not what comes
             out; None: 1 for up to ``SMALL`` tracklets.
 
     Returns:
@@ -85,25 +84,44 @@ def agglomerate(
     while True:
         least = needed(min_probability, fewest)
         groups = _Agglomeration(appearance, gates, joined, least).run(min_probability)
-        if fewest == 1 or len(groups) >= fewest:
+        remain = people([len(group.members) for group in groups])
+        if fewest == 1 or remain >= fewest:
             return groups
-        fewest = max(len(groups) // 2, 1)
+        fewest = max(int(remain / 2), 1)
 
 
-def probability_of(evidence: float, groups: float) -> float:
-    """That two of so many groups are one person."""
-    return 0.5 * (1 + math.tanh(0.5 * (evidence - _against(groups))))
+def people(sizes: npt.ArrayLike) -> float:
+    """How many people there seem to be among groups of so many tracklets.
+
+    Counted as two random tracklets would: as one over the share of pairs that are one person (the inverse Simpson
+    index).
+
+    >>> people([2, 2]), round(people([8, 1, 1]), 2), people([])
+    (2.0, 1.52, 0.0)
+    """
+    found = np.asarray(sizes, np.float64)
+    return float(found.sum() ** 2 / max((found**2).sum(), 1))
 
 
-def needed(min_probability: float, groups: float) -> float:
-    """The evidence that makes two of so many groups probable enough."""
+def probability_of(evidence: float, among: float) -> float:
+    """That two groups are one person, among so many people, 0..1.
+
+    >>> probability_of(0.0, 2), round(probability_of(5.0, 2), 2)
+    (0.5, 0.99)
+    """
+    return 0.5 * (1 + math.tanh(0.5 * (evidence - strength_against(among))))
+
+
+def needed(min_probability: float, among: float) -> float:
+    """The evidence that makes it probable enough that two groups are one person, among so many people."""
     if min_probability in (0, 1):
         return -math.inf if min_probability == 0 else math.inf
-    return math.log(min_probability / (1 - min_probability)) + _against(groups)
+    return math.log(min_probability / (1 - min_probability)) + strength_against(among)
 
 
-def _against(groups: float) -> float:
-    return PRIOR_POWER * math.log(max(groups - 1, 1))
+def strength_against(among: float) -> float:
+    """The logarithm of the odds against two being one person, before anything is known, among so many people."""
+    return math.log(max(among - 1, 1))
 
 
 class _Agglomeration:
@@ -118,6 +136,7 @@ class _Agglomeration:
         self.gates, self.least = gates, least
         self.slot = np.arange(count)  # of each row's group
         self.groups = {row: Group([row]) for row in range(count)}
+        self.count, self.squares = count, count  # of tracklets, and the sum of the groups' squared sizes
         self.version = np.zeros(count, np.int64)
         self.heap: list[tuple[float, int, int, int, int]] = []
         for a, b in joined:
@@ -129,7 +148,7 @@ class _Agglomeration:
     def run(self, min_probability: float) -> list[Group]:
         for group in self.groups.values():
             for merge in group.merges:
-                merge.among = len(self.groups)
+                merge.among = self.people
         for slot in self.groups:
             self._look(slot)
         while self.heap:
@@ -139,16 +158,22 @@ class _Agglomeration:
             if was_j != self.version[j]:
                 self._look(i)
                 continue
-            if probability_of(-negative, len(self.groups)) < min_probability:
+            if probability_of(-negative, self.people) < min_probability:
                 break
             i, j = min(i, j), max(i, j)
             self._join(i, j, -negative)
             self._look(i)
         return [self.groups[slot] for slot in sorted(self.groups)]
 
+    @property
+    def people(self) -> float:
+        """See ``people``."""
+        return self.count**2 / max(self.squares, 1)
+
     def _join(self, i: int, j: int, evidence: float, *, given: bool = False) -> None:
-        among = len(self.groups)
+        among = self.people
         left, right = self.groups[i], self.groups.pop(j)
+        self.squares += 2 * len(left.members) * len(right.members)
         merge = Merge(left.members, right.members, evidence, among, given)
         self.groups[i] = Group(sorted(left.members + right.members), [*left.merges, *right.merges, merge])
         self.appearance.join(i, j)

@@ -1,0 +1,72 @@
+"""What neighbours add to a tracklet's looks: by naive loops, and what always holds."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reid.calibration import Curve
+from tracker.linking import expansion as module
+from tracker.linking.expansion import CANDIDATES, FLATTENED, NEAREST, PART, expanded, flattened
+from tracker.linking.gates import kept_apart
+
+seeds = st.integers(0, 10**6)
+
+
+def unit(count, seed, dim=5):
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def naive(vectors, forbidden):
+    """The definition."""
+    count = len(vectors)
+    alike = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
+    nearest = []
+    for row in range(count):
+        others = sorted((other for other in range(count) if other != row), key=lambda other: -alike[row, other])
+        free = [other for other in others[:CANDIDATES] if frozenset([row, other]) not in forbidden]
+        nearest.append(free[:NEAREST])
+    found = []
+    for row in range(count):
+        whole = vectors[row].astype(np.float64)
+        for other in nearest[row]:
+            if row in nearest[other]:
+                whole = whole + PART * max(alike[row, other], 0) * vectors[other]
+        found.append(whole / np.linalg.norm(whole))
+    return np.array(found).reshape(vectors.shape)
+
+
+@given(st.integers(0, 30), seeds, st.integers(0, 40))
+def test_by_naive_loops(count, seed, apart):
+    vectors, rng = unit(count, seed), np.random.default_rng(seed)
+    pairs = [tuple(rng.choice(count, 2, replace=False).tolist()) for _ in range(apart)] if count > 1 else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK", 7)
+        found = expanded(vectors, [kept_apart(pairs)])
+    np.testing.assert_allclose(found, naive(vectors, {frozenset(pair) for pair in pairs}), atol=1e-5)
+    assert found.dtype == np.float32
+
+
+@given(st.integers(2, 20), seeds)
+def test_the_order_does_not_matter(count, seed):
+    vectors, order = unit(count, seed), np.random.default_rng(seed).permutation(count)
+    np.testing.assert_allclose(expanded(vectors[order]), expanded(vectors)[order], atol=1e-5)
+
+
+def test_two_pictures_of_one_person_draw_a_third_nearer():
+    """The third resembles the second alone: another side, another light."""
+    vectors = np.array([[1, 0, 0], [0.8, 0.6, 0], [0.3, 0.95, 0], [0, 0, 1]], np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = expanded(vectors)
+    assert found[0] @ found[2] > vectors[0] @ vectors[2] + 0.1
+    np.testing.assert_allclose(found[3], vectors[3], atol=1e-6)  # nobody is on their side
+
+
+def test_whoever_is_known_to_be_somebody_else_adds_nothing():
+    vectors = unit(2, 3)
+    np.testing.assert_allclose(expanded(vectors, [kept_apart([(0, 1)])]), vectors, atol=1e-6)
+
+
+def test_the_curve_is_flattened_and_its_constant_stays():
+    assert flattened(Curve(20.0, -8.0)) == Curve(20.0 * FLATTENED, -8.0)

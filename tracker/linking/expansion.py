@@ -1,0 +1,76 @@
+"""What a tracklet's neighbours add to its looks.
+
+Whoever is among a tracklet's nearest, and has it among their own nearest, is probably the same person in another
+picture: another side, another room's light. Part of those vectors is added to each. (k-reciprocal neighbours: Zhong et
+al., CVPR 2017, with their k2-expansion on the vectors themselves; Chum et al., ICCV 2007, for the average.) It makes
+strangers who resemble each other more alike too, so the curve that reads the similarities is flattened.
+
+On draws of 15 to 751 of Market-1501's training people pairwise F1 rises by up to 2.8 points.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from reid.calibration import Curve
+from tracker.linking.gates import Gate
+from tracker.types import Floats, Integers
+
+NEAREST = 3
+CANDIDATES = 8  # of whom the nearest are taken that no gate forbids
+PART = 0.5  # of a neighbour's vector, times its similarity
+# Slopes of curves fitted to draws of 15, 50 and 120 of Market-1501's training people, with neighbours and without; the
+# intercepts are the same.
+FLATTENED = 0.885
+_BLOCK = 1024
+
+
+def expanded(vectors: Floats, gates: Sequence[Gate] = ()) -> Floats:
+    """Every vector with part of its neighbours'.
+
+    Args:
+        vectors: (n, d) float32 unit vectors, centred.
+        gates: of the rows; whom one forbids is no neighbour.
+
+    Returns:
+        (n, d) float32 unit vectors.
+    """
+    nearest = [_allowed(row, others, gates) for row, others in enumerate(_near(vectors))]
+    found = vectors.copy()
+    for row, others in enumerate(nearest):
+        mutual = [other for other in others if row in nearest[other]]
+        if mutual:
+            weight = PART * np.clip(vectors[mutual] @ vectors[row], 0, None)
+            found[row] += weight @ vectors[mutual]
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def flattened(curve: Curve) -> Curve:
+    """What the similarities of expanded vectors mean, where the curve says what those of the vectors do."""
+    return replace(curve, slope=FLATTENED * curve.slope)
+
+
+def _near(vectors: Floats) -> Iterator[Integers]:
+    """Of every row, the nearest ``CANDIDATES`` others, nearest first; ties by their order."""
+    few = min(CANDIDATES, len(vectors) - 1)
+    for start in range(0, len(vectors), _BLOCK):
+        apart = -(vectors[start : start + _BLOCK] @ vectors.T)
+        own = np.arange(len(apart))
+        apart[own, own + start] = np.inf
+        chosen = (
+            np.sort(np.argpartition(apart, few - 1, axis=1)[:, :few], axis=1) if few else np.zeros((len(own), 0), int)
+        )
+        order = np.argsort(np.take_along_axis(apart, chosen, 1), axis=1, kind="stable")
+        yield from np.take_along_axis(chosen, order, 1)
+
+
+def _allowed(row: int, others: Integers, gates: Sequence[Gate]) -> list[int]:
+    """The first ``NEAREST`` of some rows that no gate keeps from a row for certain."""
+    found: list[int] = []
+    for other in others.tolist():
+        if len(found) == NEAREST:
+            break
+        if not any(gate([row], [other]) == -np.inf for gate in gates):
+            found.append(other)
+    return found
