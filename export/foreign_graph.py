@@ -212,8 +212,13 @@ def own_scaling(network: ModelProto) -> tuple[Floats, Floats] | None:
         name, found = node.output[0], True
 
 
-def check_scaling(path: Path, network: ModelProto, preprocessing: Preprocessing) -> None:
-    """Refuse what would be normalised twice, or not enough: a file that scales its images itself, declared otherwise.
+def check_scaling(said: str | Path, network: ModelProto, preprocessing: Preprocessing) -> None:
+    """Refuse what would be normalised twice, or not enough: what scales its images itself and was declared otherwise.
+
+    Args:
+        said: what a message calls it.
+        network: the graph.
+        preprocessing: as declared.
 
     Raises:
         BadInputError: pixels of 0..255 would reach the first layer in a range that no network is trained on.
@@ -229,7 +234,7 @@ def check_scaling(path: Path, network: ModelProto, preprocessing: Preprocessing)
     fitting = [f"std={std}" for std in (1, 255) if _usual(float(np.subtract(*_range(zero, one * std, *own)[::-1])))]
     remedy = f"declare mean=0 and {' or '.join(fitting)}" if fitting else "declare what it was exported for"
     raise BadInputError(
-        f"{path}: scales its images itself, and with mean and std as declared, pixels of 0 to 255 reach its first layer"
+        f"{said}: scales its images itself, and with mean and std as declared, pixels of 0 to 255 reach its first layer"
         f" as {low:.3g} to {high:.3g}; {remedy}"
     )
 

@@ -123,7 +123,7 @@ def _again(
     """The gate for what was made of a file that had passed; scores and thresholds are that file's."""
     candidate = Candidate(made, runs, batch=form.batch, name=str(out))
     second = gate(candidate, source, form, {}, {}, first.false_match, report)
-    note = f"mAP, R1 and thresholds are those of the ONNX file that it was made of, on {first.checks[0].provider}"
+    note = "mAP, R1 and thresholds are those of the ONNX file that it was made of, on the runtimes named with them"
     notes = (*first.notes, note) if first.scores or first.measured else first.notes
     moved = [check for check in first.checks if not check.at_least]
     return replace(first, precision=form.precision, checks=(*second.checks, *moved), notes=notes)

@@ -9,6 +9,7 @@ serve them. ``quantise`` finds such layers by quantising each one alone, and lea
 
 import logging
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from export.gate.batches import gate_batches
 from export.gate.types import LIMITS, Floats, Prepare, Reference, Report
 from export.placing import writing
 from export.precision import halved, whole
-from export.tensors import network_input, node_outputs
+from export.tensors import has_weights, inner_nodes, network_input, node_outputs
 from reid.errors import ModelError
 from reid.images import Image, resize_crop
 from reid.runtime import open_session
@@ -36,11 +37,11 @@ MIN_COSINE = LIMITS["int8"].cosine
 AIM = MIN_COSINE + 0.001  # other runtimes round otherwise, and have to pass too
 MOST_FLOAT = 0.5  # of the layers with weights; with more of them in float32 nothing is gained
 
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip")  # quantised together with what they follow
 _HELD_OUT = 4  # one crop in so many is not calibrated on, but measured on
 _WATCHED = 16  # crops on which every layer is tried alone
 _BATCH = 16  # crops that go through the network at a time
+_TELL_EVERY = 5.0  # seconds
 _COLOURS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 
@@ -116,11 +117,11 @@ class _Network:
     def __init__(self, graph: onnx.ModelProto, ranges: TensorsData, symmetric: bool) -> None:
         self._graph, self._ranges, self._symmetric = graph, ranges, symmetric
         stored = {one.name for one in graph.graph.initializer}
-        inner = _inner(graph, stored)
+        inner = inner_nodes(graph, stored)
         kept = [node for node in inner if node.op_type not in _ACTIVATIONS]
         self._activations = {node.name: node.input[0] for node in inner if node.op_type in _ACTIVATIONS}
         self._outputs = {node.name: node.output[0] for node in kept}
-        self.weighted = [node.name for node in kept if _has_weights(node, stored)]
+        self.weighted = [node.name for node in kept if has_weights(node, stored)]
         named = {node.name: node.input[1].removesuffix(".weight") for node in kept if node.name in self.weighted}
         self.layers = {node.name: named.get(node.name, node.name) for node in kept}
 
@@ -168,7 +169,7 @@ def _with_fallback(network: _Network, trials: Sequence[_Trial], report: Report) 
         if not failing[watched].any():
             watched = _worst(cosines)
             report(f"int8: {AIM:g} is aimed at; looking for the layers that cost most")
-            costs = _alone(network, _chosen(trials, watched))
+            costs = _alone(network, _chosen(trials, watched), report)
         left = [name for name in network.layers if name not in in_float]
         worst = max(left, key=lambda name: float(costs[name][failing[watched]].sum()))
         in_float.append(worst)
@@ -201,9 +202,18 @@ def _refuse_mostly_float(network: _Network, in_float: Sequence[str], cosine: flo
         )
 
 
-def _alone(network: _Network, trials: Sequence[_Trial]) -> dict[str, Doubles]:
+def _alone(network: _Network, trials: Sequence[_Trial], report: Report) -> dict[str, Doubles]:
     """By layer, (crops,): what it costs each crop, as 1 - cosine, where nothing else is quantised."""
-    return {name: np.nan_to_num(1 - _cosines(network.quantised([name]), trials), nan=np.inf) for name in network.layers}
+    costs: dict[str, Doubles] = {}
+    began = told = time.monotonic()
+    for done, name in enumerate(network.layers, 1):
+        costs[name] = np.nan_to_num(1 - _cosines(network.quantised([name]), trials), nan=np.inf)
+        now = time.monotonic()
+        if now - told >= _TELL_EVERY:
+            told, rate = now, done / (now - began)
+            left = (len(network.layers) - done) / rate
+            report(f"int8: {done} of {len(network.layers)} layers, {rate:.1f} a second, {left:.0f} s left")
+    return costs
 
 
 def _worst(cosines: Doubles) -> npt.NDArray[np.bool_]:
@@ -277,25 +287,3 @@ def _network_size(graph: onnx.ModelProto, batch: npt.NDArray[Any]) -> tuple[int,
     name = network_input(graph)
     images = batch if name == graph.graph.input[0].name else node_outputs(graph, batch)[name]
     return images.shape[2], images.shape[3]
-
-
-def _has_weights(node: onnx.NodeProto, stored: Collection[str]) -> bool:
-    return node.op_type in _WEIGHTED and node.input[1] in stored
-
-
-def _inner(graph: onnx.ModelProto, stored: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes with weights and all between two of them: no preprocessing, no division by the norm."""
-    nodes = graph.graph.node
-    behind: set[str] = set()
-    for node in nodes:
-        if _has_weights(node, stored) or behind.intersection(node.input):
-            behind.update(node.output)
-    ahead: set[str] = set()
-    for node in reversed(nodes):
-        if _has_weights(node, stored) or ahead.intersection(node.output):
-            ahead.update(node.input)
-    return [
-        node
-        for node in nodes
-        if _has_weights(node, stored) or (behind.intersection(node.input) and ahead.intersection(node.output))
-    ]

@@ -139,7 +139,7 @@ def write_onnx(
     if calibration is not None and result.measured is None:
         report(f"{name}: {_KEPT}")
         result = replace(result, notes=(*result.notes, _KEPT))
-    _write(graph, replace(card, scores=result.scores, calibration=calibration), extra, path, name)
+    _write(graph, replace(card, scores=result.file_scores, calibration=calibration), extra, path, name)
     return result
 
 

@@ -1,6 +1,6 @@
 """Looking into an ONNX graph: what its nodes give for a batch, and which nodes lie before or behind a tensor."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from reid.runtime import open_session
 Floats = npt.NDArray[np.float32]
 
 _REPRESENTATIONS = ("Cast", "QuantizeLinear", "DequantizeLinear")  # of the same values
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
 _FLOATING = ("tensor(float)", "tensor(float16)")
 
 
@@ -91,6 +92,34 @@ def network_input(graph: onnx.ModelProto) -> str:
     while tensor in makers and makers[tensor].op_type in _REPRESENTATIONS:
         tensor = makers[tensor].input[0]
     return tensor
+
+
+def has_weights(node: onnx.NodeProto, stored: Collection[str]) -> bool:
+    """Whether a node is a convolution or a linear map whose weights are among the initializers of these names."""
+    return node.op_type in _WEIGHTED and node.input[1] in stored
+
+
+def inner_nodes(graph: onnx.ModelProto, stored: Collection[str]) -> list[onnx.NodeProto]:
+    """The nodes with weights and all between two of them: no preprocessing, no division by the norm.
+
+    Args:
+        graph: its nodes in the order of computation.
+        stored: names of its initializers.
+    """
+    nodes = graph.graph.node
+    behind: set[str] = set()
+    for node in nodes:
+        if has_weights(node, stored) or behind.intersection(node.input):
+            behind.update(node.output)
+    ahead: set[str] = set()
+    for node in reversed(nodes):
+        if has_weights(node, stored) or ahead.intersection(node.output):
+            ahead.update(node.input)
+    return [
+        node
+        for node in nodes
+        if has_weights(node, stored) or (behind.intersection(node.input) and ahead.intersection(node.output))
+    ]
 
 
 def _computed(graph: onnx.ModelProto) -> list[onnx.NodeProto]:

@@ -87,10 +87,16 @@ def parse_declaration(text: str) -> tuple[Path, Preprocessing] | None:
         if name not in OPTIONS:
             raise BadInputError(f"{text}: option {name!r} is unknown; choose from {', '.join(OPTIONS)}")
         options[name] = value
-    return Path(match["file"]), _read_options(match["file"], options)
+    return Path(match["file"]), read_options(match["file"], options)
 
 
-def _read_options(file: str, options: dict[str, str]) -> Preprocessing:
+def read_options(file: str, options: dict[str, str]) -> Preprocessing:
+    """What options such as ``{"like": "torchreid", "size": "256x128"}`` declare of a file; names are of ``OPTIONS``.
+
+    Raises:
+        BadInputError: one is malformed or missing.
+    """
+    options = dict(options)
     like = options.pop("like", None)
     if like is not None and like not in PRESETS:
         raise BadInputError(f"{file}: like={like} is unknown; choose from {', '.join(PRESETS)}")

@@ -350,7 +350,7 @@ def test_the_command_measures_the_file_that_it_writes(checkpoint, site, monkeypa
     assert main(["export", str(checkpoint), "--out", str(out), *options]) == 0
     told = capsys.readouterr()
     assert told.out == f"{out}\n"
-    assert "market1501: mAP 100.00%, R1 100.00%; its reference 100.00%, 100.00%" in told.err
+    assert "market1501 on CPUExecutionProvider: mAP 100.00%, R1 100.00%; its reference 100.00%, 100.00%" in told.err
     assert f"calibration: {tmp_path / 'b.calibration.png'}" in told.err
     card = Embedder(out, "cpu").card
     assert (card.licence, card.scores) == ("ours", {"market1501": (1.0, 1.0)})
@@ -358,7 +358,7 @@ def test_the_command_measures_the_file_that_it_writes(checkpoint, site, monkeypa
     assert card.calibration.tracklets.identities == 16
     assert read_image(tmp_path / "b.calibration.png").shape[1] > 1500
     record = json.loads((tmp_path / "b.onnx.report.json").read_text(encoding="utf-8"))
-    assert record["scores"] == {"market1501": [1.0, 1.0]}
+    assert record["scores"] == {CPU: {"market1501": [1.0, 1.0]}}
     assert {check["name"] for check in record["checks"]} >= {"market1501 mAP", "market1501 R1"}
 
 

@@ -293,8 +293,8 @@ def test_the_gate_stops_a_file_that_is_not_the_original(tmp_path, monkeypatch, f
     [
         ("absent.onnx", "no such model"),
         ("net.xml", "an OpenVINO IR cannot be turned into ONNX; import the ONNX file that it was made from, or"),
-        ("last.pth", r"weights without their network; export it where its network is defined: torch\.onnx\.export"),
-        ("net.engine", "expected a file that ends in .onnx"),
+        ("last.pth", r"no file of weights that PyTorch can read.*; it may be broken: get it again, or export it where"),
+        ("net.engine", "expected an .onnx file, TorchScript or timm:NAME; export it where its network is defined"),
         ("text.onnx", "not an ONNX model"),
         ("ours.onnx", "is an embedder of reidtrack already; use it as it is, with --embedder"),
         ("grey.onnx", r"takes \(n, 1, 8, 4\); expected images \(n, 3, height, width\)"),

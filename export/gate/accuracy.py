@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from export.gate.types import THRESHOLD_DRIFT, Check, Floats, Reference, Report
-from reid.calibrate import Measured, calibrate
+from export.gate.types import THRESHOLD_DRIFT, Check, Floats, Reference, Report, Shares
 from reid.calibration import Calibration, Curve
 from reid.datasets import Split
 from reid.evaluation import evaluate_split
 from reid.images import Image, resize_crop
-
-Shares = dict[str, tuple[float, float]]
 
 
 class Remembered:
@@ -43,7 +40,7 @@ class Remembered:
         return np.stack([self._known[digest] for digest in digests])
 
 
-def scores(splits: Mapping[str, Split], embed: Reference, report: Report) -> Shares:
+def scores(splits: Mapping[str, Split], embed: Reference, report: Report) -> dict[str, tuple[float, float]]:
     """(mAP, R1) as shares, single query without re-ranking, of every data set."""
     results = {name: evaluate_split(split, embed, report) for name, split in splits.items()}
     return {name: (float(result.mean_ap), float(result.rank(1))) for name, result in results.items()}
@@ -56,14 +53,6 @@ def score_checks(reference: Shares, candidate: Shares, points: float, provider: 
         for name in reference
         for what, theirs, ours in zip(("mAP", "R1"), reference[name], candidate[name], strict=True)
     ]
-
-
-def calibrations(
-    splits: Mapping[str, Split], reference: Reference, candidate: Reference, report: Report
-) -> tuple[Measured, Measured]:
-    """The reference's and the artifact's, on the same data sets; DataError as ``reid.calibrate.calibrate``."""
-    theirs = calibrate(splits, reference, lambda line: report(f"reference: {line}"))
-    return theirs, calibrate(splits, candidate, report)
 
 
 def drift(reference: Calibration, candidate: Calibration, false_match: float) -> dict[str, float]:
@@ -81,15 +70,33 @@ def drift(reference: Calibration, candidate: Calibration, false_match: float) ->
     return moved
 
 
-def told(moved: Mapping[str, float], false_match: float) -> str:
-    """What ``drift`` found, in words."""
-    at = f"thresholds at {false_match:g} false matches"
+def told(moved: Mapping[str, float], false_match: float, provider: str) -> str:
+    """What ``drift`` found between the reference and the runtime whose thresholds are the file's, in words."""
+    at = f"thresholds at {false_match:g} false matches on {provider}"
     if not moved:
         return f"{at}: the data sets have too few pairs to tell any"
-    words = ", ".join(f"{kind} {value:.4f}" for kind, value in moved.items())
-    if max(moved.values()) < THRESHOLD_DRIFT:
-        return f"{at} moved by {words}"
-    return f"{at} moved by {words}, {THRESHOLD_DRIFT:g} or more: a table measured anew is in the file"
+    anew = f", {THRESHOLD_DRIFT:g} or more: a table measured anew is in the file" if too_far(moved) else ""
+    return f"{at} moved by {_words(moved)}{anew}"
+
+
+def told_beside(moved: Mapping[str, float], false_match: float, provider: str) -> str:
+    """What ``drift`` found between the table in the file and what another runtime gives, in words."""
+    at = f"thresholds at {false_match:g} false matches on {provider}"
+    if not moved:
+        return f"{at}: the data sets have too few pairs to tell any"
+    line = f"{at} are {_words(moved)} from those in the file"
+    if not too_far(moved):
+        return line
+    return f"{line}, {THRESHOLD_DRIFT:g} or more: for {provider} make a file of its own, with --runtimes {provider}"
+
+
+def too_far(moved: Mapping[str, float]) -> bool:
+    """Whether a threshold moved so far that another table is needed."""
+    return max(moved.values(), default=0.0) >= THRESHOLD_DRIFT
+
+
+def _words(moved: Mapping[str, float]) -> str:
+    return ", ".join(f"{kind} {value:.4f}" for kind, value in moved.items())
 
 
 def _threshold(curve: Curve, false_match: float) -> float | None:

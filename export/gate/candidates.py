@@ -42,7 +42,7 @@ def open_candidate(
         BadInputError: one that is asked for does not work here.
     """
     runs = {runtime: in_batches(run, prepare, batch) for runtime, run in runtimes(path, only).items()}
-    return Candidate(path, runs, prepare, batch, name)
+    return Candidate(path, runs, prepare, batch, name, imitations=(LAYER_BY_LAYER,))
 
 
 def runtimes(path: Path, only: Sequence[str] = ()) -> dict[str, Run]:

@@ -1,5 +1,6 @@
 """A gate's report as a picture: how far each check stays from its limit."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from reid.figures.style import (
     save,
 )
 
+_CHARACTERS = 110  # that fit below the picture
 _LEAST = 1e-9  # a difference of cosine below it is drawn there
-_ROW = 0.2  # inches
+_ROW, _LINE = 0.2, 0.12  # inches
 
 
 def gate_picture(path: Path, report: GateReport) -> Path:
@@ -33,7 +35,8 @@ def gate_picture(path: Path, report: GateReport) -> Path:
     """
     cosines = [check for check in report.checks if check.at_least]
     names = list(dict.fromkeys(check.name for check in cosines))
-    figure = new_figure(WIDTH, 1.3 + _ROW * len(names))
+    said = _scores(report)
+    figure = new_figure(WIDTH, 1.3 + _ROW * len(names) + _LINE * said.count("\n"))
     (axes,) = new_axes(figure, "x")
     providers = list(dict.fromkeys(check.provider for check in cosines))
     for number, provider in enumerate(providers):
@@ -51,7 +54,7 @@ def gate_picture(path: Path, report: GateReport) -> Path:
     axes.grid(axis="y", color=FAINT, lw=0.6)
     axes.set_xlabel("1 - lowest cosine similarity to the reference; left is better")
     figure.suptitle(_title(report), size=SIZE, color=INK, family=FONT, parse_math=False)
-    figure.supxlabel(_scores(report), size=SMALL, color=QUIET, family=FONT, parse_math=False)
+    figure.supxlabel(said, size=SMALL, color=QUIET, family=FONT, parse_math=False)
     legend(axes, loc="best")
     return save(figure, path)
 
@@ -66,6 +69,12 @@ def _title(report: GateReport) -> str:
 
 
 def _scores(report: GateReport) -> str:
-    moved = [f"{check.name} moved by {check.measured:.2f}" for check in report.checks if not check.at_least]
-    drifts = [f"threshold of {kind} moved by {value:.4f}" for kind, value in report.drift.items()]
-    return "; ".join([*moved, *drifts]) or "no data set was given to score or calibrate on"
+    """What moved, a paragraph for each runtime."""
+    moved: dict[str, list[str]] = {}
+    for check in report.checks:
+        if not check.at_least:
+            moved.setdefault(check.provider, []).append(f"{check.name} by {check.measured:.2f}")
+    for provider, drifts in report.drift.items():
+        moved.setdefault(provider, []).extend(f"threshold of {kind} by {value:.4f}" for kind, value in drifts.items())
+    said = [textwrap.fill(f"{name} moves {', '.join(words)}", _CHARACTERS) for name, words in moved.items() if words]
+    return "\n".join(said) or "no data set was given to score or calibrate on"

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,9 @@ from reid.images import Image
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[str], None]
+
+Shares = Mapping[str, tuple[float, float]]
+"""(mAP, R1) as shares, by data set."""
 
 Reference = Callable[[Sequence[Image]], Floats]
 """n RGB uint8 crops (h, w, 3) of any sizes to (n, d) unit vectors, computed in float32: what an artifact must equal."""
@@ -54,11 +57,12 @@ class Candidate:
     Attributes:
         path: the file.
         runs: by the name of the runtime, the file's own call: crops of any sizes to vectors, as a ``Reference``. Crops
-            of one size have to go through the network in one batch where the file's batch is free. The first one is
-            what data sets are scored with.
+            of one size have to go through the network in one batch where the file's batch is free. The first one's
+            scores, and its thresholds where they are measured anew, are the file's.
         prepare: crops to what the file takes, to look into an ONNX file that fails.
         batch: crops that it takes at a time; 0 for any number.
         name: what messages call it, where that is not its path: it may lie elsewhere until it has passed.
+        imitations: those of ``runs`` that nobody runs a file on; data sets are not scored on them.
     """
 
     path: Path
@@ -66,12 +70,19 @@ class Candidate:
     prepare: Prepare = np.stack
     batch: int = 0
     name: str = ""
+    imitations: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if not self.runs:
             raise ValueError(f"{self.path}: expected at least one runtime to try it on, got none")
         if not self.name:
             object.__setattr__(self, "name", str(self.path))
+
+    @property
+    def scored(self) -> Mapping[str, Reference]:
+        """The runs that data sets are scored on, the first one always among them."""
+        first = next(iter(self.runs))
+        return {name: run for name, run in self.runs.items() if name == first or name not in self.imitations}
 
 
 @dataclass(frozen=True)
@@ -106,20 +117,20 @@ class GateReport:
         name: the candidate's.
         precision: a name in ``LIMITS``.
         checks: in the order in which they were made.
-        scores: data set -> (mAP, R1) of the artifact as shares.
-        drift: kind of pair (``tracklets``, ``crops``) -> how far its threshold at ``false_match`` moved from the
-            reference's; empty where none was measured.
+        scores: runtime -> data set -> (mAP, R1) of the artifact as shares; the runtime first that the file's are of.
+        drift: runtime -> kind of pair (``tracklets``, ``crops``) -> how far its threshold at ``false_match`` moved from
+            the reference's; empty where none was measured.
         false_match: the false-match rate of those thresholds.
         measured: the calibration that belongs into the file, with its pairs; None where none was measured.
-        recalibrated: whether that is the artifact's own, because a threshold moved too far.
+        recalibrated: whether that is the artifact's own, on the first runtime, because a threshold moved too far there.
         notes: what a reader of the figures has to know, in words.
     """
 
     name: str
     precision: str
     checks: tuple[Check, ...]
-    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    drift: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, Shares] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     false_match: float = 1e-3
     measured: Measured | None = None
     recalibrated: bool = False
@@ -134,6 +145,11 @@ class GateReport:
     def failed(self) -> tuple[Check, ...]:
         """The checks that did not pass."""
         return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def file_scores(self) -> Shares:
+        """Data set -> (mAP, R1) on the first runtime, which travel in the file; empty where none were measured."""
+        return next(iter(self.scores.values()), {})
 
     @property
     def cosine(self) -> float:
@@ -154,10 +170,13 @@ class GateReport:
             "checks": [
                 {**asdict(check), "measured": _finite(check.measured), "passed": check.passed} for check in self.checks
             ],
-            "scores": {name: list(values) for name, values in self.scores.items()},
+            "scores": {
+                provider: {name: list(values) for name, values in shares.items()}
+                for provider, shares in self.scores.items()
+            },
             "thresholds": {
                 "false_match": self.false_match,
-                "drift": dict(self.drift),
+                "drift": {provider: dict(moved) for provider, moved in self.drift.items()},
                 "recalibrated": self.recalibrated,
             },
             "notes": list(self.notes),

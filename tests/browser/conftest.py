@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.library.conftest import demo  # noqa: F401 - a fixture
 from tracker.cli import main
 from tracker.compare import compare
-from tracker.demo import render_demo
+from tracker.demo_scenes import CAMERAS
 from tracker.encode import VideoWriter
 from tracker.scoring.boxes import Boxes, read_mot_lines
 from tracker.video import VideoReader
@@ -52,16 +53,15 @@ class Served:
     picture: Path
 
 
-def stock(folder: Path) -> tuple[dict[int, int], Path]:
+def stock(folder: Path, drawn: Path) -> tuple[dict[int, int], Path]:
     """Make a library of the demo's people in a folder: their numbers by person of the truth, and person 1's picture."""
-    scene = render_demo(folder / "drawn")
-    clips = [numbered(clip, folder / clip.name) for clip in scene.videos]
+    clips = [numbered(drawn / f"{camera.name}.mp4", folder / f"{camera.name}.mp4") for camera in CAMERAS]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         names = [clip.name for clip in clips]
         assert main(["run", "--videos", *names, "--fps", "5", "--embedder", "edge", "--out", "monday"]) == 0
         assert main(["index", "lib", "monday"]) == 0
-    truth = {clip.stem: read_mot_lines(path).boxes for clip, path in zip(clips, scene.truth, strict=True)}
+    truth = {clip.stem: read_mot_lines(drawn / f"truth/{clip.stem}.txt").boxes for clip in clips}
     found = {camera: read_mot_lines(folder / f"monday/tracks/{camera}.txt").boxes for camera in truth}
     looked_at = {camera: np.isin(boxes.frame, found[camera].frame) for camera, boxes in truth.items()}
     people = compare({camera: boxes.take(looked_at[camera]) for camera, boxes in truth.items()}, found)
@@ -85,10 +85,10 @@ def _picture(folder: Path, truth: Boxes) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory):
+def served(tmp_path_factory, demo):  # noqa: F811
     """`reidtrack serve` in a process of its own, as a user starts it."""
     folder = tmp_path_factory.mktemp("served")
-    identities, picture = stock(folder)
+    identities, picture = stock(folder, demo)
     command = [sys.executable, "-m", "tracker", "serve", "lib", "--port", "0"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         try:

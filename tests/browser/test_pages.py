@@ -85,7 +85,7 @@ def until(page, expression):
     pytest.fail(f"not within 30 s: {expression}")
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 2560)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 2560), ("light", 420)])
 def test_pages_fit_the_window_and_can_be_read(visitor, served, scheme, width):
     row = rows_of(served)[0]
     visitor.emulate_media(color_scheme=scheme)
@@ -95,6 +95,8 @@ def test_pages_fit_the_window_and_can_be_read(visitor, served, scheme, width):
         identity_of(served, row),
         f"/play/{row['run']}/{row['recording']}?tracklet={row['track_id']}",
         "/find",
+        f"/find?like={row['key']}",
+        "/recordings",
         "/cases",
     ):
         visitor.goto(address)
@@ -121,9 +123,14 @@ def test_the_wall_is_walked_by_keys(visitor, served):
     cards.first.focus()
     visitor.keyboard.press("Enter")
     expect(visitor).to_have_url(re.compile(re.escape(address) + "$"))
+    visitor.wait_for_load_state()  # keys before that are lost
     visitor.keyboard.press("g")
     visitor.keyboard.press("f")
     expect(visitor).to_have_url(re.compile("/find$"))
+    visitor.wait_for_load_state()
+    visitor.keyboard.press("g")
+    visitor.keyboard.press("s")
+    expect(visitor).to_have_url(re.compile("/cases$"))
 
 
 # ---- playing
@@ -174,6 +181,11 @@ def test_the_next_sighting_is_the_persons_next_camera(visitor, served):
     is_shown(visitor, rows[1]["first_frame"])
     visitor.keyboard.press("p")
     is_shown(visitor, rows[0]["first_frame"])
+    visitor.keyboard.press("n")
+    is_shown(visitor, rows[1]["first_frame"])
+    visitor.keyboard.press("g")
+    visitor.keyboard.press("p")
+    expect(visitor).to_have_url(f"{served.address}/")
 
 
 def test_a_person_in_a_frame_is_clicked_and_named(visitor, served):
@@ -239,8 +251,9 @@ def test_a_picture_is_dropped_anywhere(visitor, served):
 def test_a_sightings_person_is_found_in_the_other_camera(visitor, served):
     row = next(row for row in rows_of(served) if row["identity"] == served.identities[1])
     visitor.goto(identity_of(served, row))
-    visitor.get_by_role("link", name="Find this person everywhere").click()
+    visitor.keyboard.press("f")
     expect(visitor.locator("li.hit .title").first).to_have_text(f"monday #{served.identities[1]}")
+    expect(visitor.locator(".tell")).to_contain_text(f"Looked through {len(people_of(served))} people")
 
 
 # ---- correcting
@@ -358,6 +371,31 @@ def test_chosen_sightings_are_noted_exported_and_verified(visitor, served, tmp_p
     seal = visitor.locator(".bundles code").first.text_content()
     assert main(["verify", str(path), "--seal", seal]) == 0
     assert check(path, None, Progress(quiet=True)).seal == seal
+
+
+def test_a_part_of_a_sighting_is_marked_and_chosen_by_keys(visitor, served):
+    library = Library.open(str(served.folder / "lib"))
+    new_case(library.name, "Parts")
+    row = max(rows_of(served), key=lambda row: row["boxes"])
+    play(visitor, row)
+    for key in (*"..", "i", *"....", "o"):
+        visitor.keyboard.press(key)
+        if key in ".":
+            visitor.wait_for_timeout(300)
+    first, last = row["first_frame"] + 2, row["first_frame"] + 6
+    expect(visitor.locator("#part-told")).to_contain_text(f"frames {first} to {last}")
+    visitor.keyboard.press("t")
+    expect(visitor.locator("#kept")).to_contain_text("In the tray of Parts, 1")
+    visitor.get_by_role("button", name="The whole sighting").click()
+    visitor.keyboard.press("t")
+    expect(visitor.locator("#kept")).to_contain_text("In the tray of Parts, 2")
+    part, whole = find_case(library.name, "Parts").sightings
+    begin = whole.begin_s
+    moments = visitor.request.get(f"/moments/{row['run']}/{row['recording']}.json?first={first}&count=5").json()[
+        "times"
+    ]
+    assert (part.begin_s, part.end_s) == pytest.approx((moments[0], moments[-1]), abs=1e-6)
+    assert whole.end_s - begin == pytest.approx(row["length_s"])
 
 
 def test_an_exported_page_shows_its_clips_without_the_server(chromium, served, tmp_path):

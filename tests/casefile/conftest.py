@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.library.conftest import made  # noqa: F401
+from tests.library.conftest import demo, made, moved  # noqa: F401
 from tracker.casefile.cases import add, find_case, new_case, note
 from tracker.library.indexing import index
 from tracker.library.store import Library
@@ -14,9 +14,8 @@ from tracker.library.store import Library
 def desk(made, tmp_path, monkeypatch):  # noqa: F811
     """The runs and their recordings to change, and the folder to work in."""
     folder = tmp_path / "desk"
-    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("clips"))
-    for manifest in folder.glob("*/run.json"):
-        manifest.write_text(manifest.read_text().replace(str(made), str(folder)))
+    shutil.copytree(made, folder)
+    moved(folder, made)
     monkeypatch.chdir(folder)
     return folder
 

@@ -1,9 +1,11 @@
 """A network small enough that a test can export it, and what tests of the gate make of it."""
 
 import copy
+import importlib.util
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from torch import nn
 
@@ -14,6 +16,10 @@ from reid.model import EmbeddingModel
 from reid.runtime import open_session
 
 SIZE = (32, 16)
+
+# looked for, not imported: it is imported by reid.graphs.import_openvino, which keeps it from calling home
+HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
+needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="the optional openvino is not installed")
 
 
 class Small(nn.Module):

@@ -16,7 +16,9 @@ from export.detector import People, export_detector, open_detector, prove
 from export.detector_graph import MOST, person_class, whole_graph
 from reid.errors import BadInputError, ModelError
 from reid.evaluation.search import overlap
+from reid.graphs import import_openvino
 from tests.clips import photograph
+from tests.export.small import needs_openvino
 from tracker.detect import YoloDetector, default_weights, find_weights
 
 NAMES = "{0: 'cat', 1: 'Person', 2: 'dog'}"
@@ -232,9 +234,10 @@ def test_reidtrack_runs_it_and_finds_whom_the_bundled_one_finds(exported):
     assert detector.model_id != bundled.model_id
 
 
+@needs_openvino
 def test_openvino_finds_the_same(exported):
-    openvino = pytest.importorskip("openvino", reason="the optional openvino is not installed")
     out, _ = exported
+    openvino = import_openvino(out)
     picture = np.ascontiguousarray(photograph("bus.jpg")[..., ::-1])
     compiled = openvino.Core().compile_model(out, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     boxes, scores = (compiled(picture)[name] for name in ("boxes", "scores"))

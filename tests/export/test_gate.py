@@ -1,6 +1,5 @@
 """The gate: what equals its reference passes; every planted fault is caught, with the check, the layer and a remedy."""
 
-import importlib.util
 import json
 import re
 
@@ -27,6 +26,7 @@ from tests.export.small import (
     changed,
     constant,
     insert_after,
+    needs_openvino,
     reference_of,
     small_network,
 )
@@ -241,7 +241,7 @@ def test_unknown_precisions_and_candidates_without_a_runtime_are_programming_err
         Candidate("a.onnx", {})
 
 
-@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="the optional openvino is not installed")
+@needs_openvino
 def test_the_file_agrees_on_onnxruntime_openvino_and_the_reference_evaluator(made, tmp_path):
     path = tmp_path / "a.onnx"
     onnx.save(made[1], path)
@@ -317,7 +317,7 @@ def test_the_report_says_everything_as_json_and_as_a_picture(tmp_path):
         Check("black", "CPU", float("nan"), 0.9999),
         Check("site mAP", "CPU", 0.05, 0.1, at_least=False),
     )
-    report = GateReport("folder/a.onnx", "fp32", checks, {"site": (0.5, 0.7)}, {"tracklets": 0.002})
+    report = GateReport("folder/a.onnx", "fp32", checks, {"CPU": {"site": (0.5, 0.7)}}, {"CPU": {"tracklets": 0.002}})
     assert not report.passed
     assert [check.name for check in report.failed] == ["black"]
     record = json.loads(report.to_json("abc"))
@@ -326,7 +326,7 @@ def test_the_report_says_everything_as_json_and_as_a_picture(tmp_path):
         "name": "black", "provider": "CPU", "measured": None, "limit": 0.9999, "at_least": True, "passed": False,
     }  # fmt: skip
     assert record["limits"] == {"cosine": 0.9999, "points": 0.1, "threshold_drift": 0.01}
-    assert record["thresholds"] == {"false_match": 0.001, "drift": {"tracklets": 0.002}, "recalibrated": False}
+    assert record["thresholds"] == {"false_match": 0.001, "drift": {"CPU": {"tracklets": 0.002}}, "recalibrated": False}
     passed = GateReport("folder/a.onnx", "fp32", (*checks[:2], checks[3]))
     assert passed.passed
     assert read_image(gate_picture(tmp_path / "a.png", passed)).shape[1] > 1500

@@ -1,5 +1,7 @@
 """Quantisation of a network built by hand, small enough to know, and of one of ours."""
 
+import re
+
 import numpy as np
 import onnx
 import onnx.reference
@@ -15,6 +17,7 @@ from reid.embed import INPUT, OUTPUT
 from reid.errors import ModelError
 from reid.model import EmbeddingModel
 from reid.runtime import open_session
+from tests.export.small import needs_openvino
 
 SIZE = (32, 16)
 CHANNELS, DIM = 8, 16
@@ -139,6 +142,17 @@ def lowest_cosine(graph, other, crops):
     return float((call(graph)(crops) * call(other)(crops)).sum(1).min())
 
 
+def test_looking_for_the_layers_that_cost_most_tells_how_far_it_is(monkeypatch, planted):
+    monkeypatch.setattr("export.int8._TELL_EVERY", 0.0)
+    graph, quantised, _ = planted
+    again, lines = told(graph, figures(48, 1))
+    assert again.SerializeToString() == quantised.SerializeToString()
+    progress = [re.fullmatch(r"int8: (\d+) of (\d+) layers, \d+\.\d a second, (\d+) s left", line) for line in lines]
+    found = [tuple(map(int, match.groups())) for match in progress if match]
+    assert [(done, of) for done, of, _ in found] == [(number, len(found)) for number in range(1, len(found) + 1)]
+    assert found[-1][2] == 0
+
+
 def test_a_healthy_network_is_in_8_bits_throughout(healthy):
     _, quantised, lines = healthy
     assert quantised_layers(quantised) == ({*CONVOLUTIONS, "linear"}, set())
@@ -223,8 +237,8 @@ def test_calibration_with_the_same_crops_gives_the_same_file(healthy):
     assert told(graph, figures(48, 1))[0].SerializeToString() == quantised.SerializeToString()
 
 
+@needs_openvino
 def test_openvino_agrees(healthy, tmp_path):
-    pytest.importorskip("openvino")
     graph, quantised, _ = healthy
     onnx.save(quantised, tmp_path / "a.onnx")
     crops = figures(7, 3, SIZE)

@@ -10,6 +10,7 @@ import pytest
 from export.openvino import read_metadata, write_openvino
 from reid.errors import BadInputError, ModelError
 from reid.graphs import import_openvino
+from tests.export.small import HAS_OPENVINO
 from tests.helpers import CARD, colour_embedder
 
 
@@ -21,7 +22,8 @@ def source(tmp_path):
 @pytest.fixture
 def openvino(tmp_path):
     """The package as the library imports it: without its telemetry."""
-    pytest.importorskip("openvino", reason="the optional openvino is not installed")
+    if not HAS_OPENVINO:
+        pytest.skip("the optional openvino is not installed")
     return import_openvino(tmp_path)
 
 

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from tests.clips import photograph
-from tests.library.conftest import made  # noqa: F401 - a fixture
+from tests.library.conftest import demo, made, moved  # noqa: F401 - fixtures
 from tracker.cli import main
 from tracker.library.store import Library
 from tracker.web.app import create_app
@@ -23,25 +23,21 @@ HERE = "http://localhost"
 
 
 @pytest.fixture(scope="session")
-def stocked(made, tmp_path_factory):  # noqa: F811
+def stocked(shared, made):  # noqa: F811
     """A folder with the library ``lib`` of the runs ``monday`` and ``tuesday``, and of the album ``photos``."""
-    folder = tmp_path_factory.mktemp("stocked")
-    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("clips"), dirs_exist_ok=True)
-    _moved(folder, made)
-    (folder / "album").mkdir()
-    for number in (1, 2):
-        assert cv2.imwrite(str(folder / f"album/{number}.jpg"), photograph("bus.jpg"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(["run", "--images", "album", "--embedder", "colour.onnx", "--out", "photos"]) == 0
-        assert main(["index", "lib", "monday", "tuesday", "photos"]) == 0
-    return folder
 
+    def make(folder):
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        moved(folder, made)
+        (folder / "album").mkdir()
+        for number in (1, 2):
+            assert cv2.imwrite(str(folder / f"album/{number}.jpg"), photograph("bus.jpg"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main(["run", "--images", "album", "--embedder", "colour.onnx", "--out", "photos"]) == 0
+            assert main(["index", "lib", "monday", "tuesday", "photos"]) == 0
 
-def _moved(folder, before):
-    """Have the runs of a copied folder name the copied recordings."""
-    for path in folder.glob("*/run.json"):
-        path.write_text(path.read_text().replace(str(before), str(folder)))
+    return shared("stocked", make)
 
 
 @pytest.fixture
@@ -49,7 +45,7 @@ def changeable(stocked, tmp_path, monkeypatch):
     """A copy that a test may change."""
     folder = tmp_path / "desk"
     shutil.copytree(stocked, folder, ignore=shutil.ignore_patterns("lib"))
-    _moved(folder, stocked)
+    moved(folder, stocked)
     monkeypatch.chdir(folder)
     assert main(["index", "lib", "monday", "tuesday"]) == 0
     return folder

@@ -181,6 +181,20 @@ def test_a_run_whose_folder_has_gone_still_shows_the_librarys_own_pictures(tmp_p
         assert "folder is gone" in answer.text
 
 
+def test_of_a_long_recording_those_near_the_frame_are_listed(client, monkeypatch):
+    monkeypatch.setattr("tracker.web.player.LISTED", 1)
+    monday = run_of(client, "monday")
+    own = sorted(
+        (row["first_frame"], row["key"]) for row in rows(client) if (row["run"], row["recording"]) == (monday, "a")
+    )
+    assert len(own) > 1
+    text = client.get(f"/play/{monday}/a?frame={own[-1][0]}").text
+    assert f"{len(own)} sightings; the 1 nearest to frame {own[-1][0]}" in text
+    chips = [a["href"] for tag, a in Page(text).elements if tag == "a" and a.get("class") == "chip"]
+    assert len(chips) == 1
+    assert chips[0].startswith(f"/play/{monday}/a?tracklet=")
+
+
 def test_what_changes_in_the_library_shows_without_a_restart(tmp_path):
     add(tmp_path / "lib", made_up("aaaa", 8))
     with visiting(tmp_path / "lib") as client:

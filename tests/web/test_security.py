@@ -1,9 +1,20 @@
 """Who may see and change what: tokens, other sites, other names, paths, bodies, headers."""
 
+import asyncio
+import html
+import threading
+from dataclasses import replace
+from urllib.parse import quote
+
+import pyarrow as pa
 import pytest
+from fastapi import HTTPException
 
 from tests.library.conftest import add, made_up
 from tests.web.conftest import HERE, rows, run_of, secret, visiting
+from tests.web.test_pages import Page
+from tracker.casefile.cases import list_cases
+from tracker.web import security
 from tracker.web.app import ROUTERS
 from tracker.web.security import HEADERS, MAX_BODY
 
@@ -173,6 +184,88 @@ def test_a_body_that_is_too_long_is_refused_whatever_it_says_of_its_length(clien
     kind = {"content-type": "application/x-www-form-urlencoded"}
     answer = client.post("/find", content=endless(), headers=kind)
     assert answer.status_code == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(security, "PATIENCE_S", 0.2)
+    sent, first = [], threading.Event()
+
+    async def receive():
+        if not first.is_set():
+            first.set()
+            return {"type": "http.request", "body": b"x" * 100, "more_body": True}
+        return await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    async def app(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+
+    scope = {"type": "http", "method": "POST", "path": "/find", "query_string": b"", "headers": []}
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(asyncio.wait_for(security.Guard(app, None)(scope, receive, send), 30))
+    assert refused.value.status_code == 408
+    assert "too slowly" in refused.value.detail
+
+
+def test_a_file_is_not_asked_for_in_a_thousand_parts(client):
+    address = f"/video/{run_of(client, 'monday')}/a"
+    many = ",".join(f"{at}-{at}" for at in range(0, 2000, 2))
+    assert client.get(address, headers={"range": f"bytes={many}"}).status_code == 416
+    assert client.get(address, headers={"range": "bytes=0-9,20-29"}).status_code == 206
+
+
+# ---- names
+
+HOSTILE = """"><script>pwned()</script><img src=x onerror=pwned()>' & #?%41{{7*7}}"""
+
+
+def test_names_of_others_are_shown_as_text_and_nothing_else(tmp_path):
+    made = made_up("aaaa", 8)
+    texts = {"recording": HOSTILE.replace("/", "|"), "camera": HOSTILE}
+    lines = [
+        row | texts | {"key": f"aaaa/{texts['recording']}/{row['track_id']}"} for row in made.tracklets.to_pylist()
+    ]
+    vectors = made.vectors.set_column(
+        made.vectors.schema.get_field_index("key"),
+        "key",
+        [[f"aaaa/{texts['recording']}/{key.rpartition('/')[2]}" for key in made.vectors["key"].to_pylist()]],
+    )
+    entry = replace(made.entry, path=f"/runs/{HOSTILE.replace('/', '|')}")
+    add(
+        tmp_path / "lib",
+        replace(made, entry=entry, tracklets=pa.Table.from_pylist(lines, made.tracklets.schema), vectors=vectors),
+    )
+    with visiting(tmp_path / "lib") as client:
+        row, csrf = rows(client)[0], secret(client)
+        key = row["key"]
+        client.post("/cases", data={"csrf": csrf, "name": HOSTILE[:60]})
+        client.post("/tray", data={"csrf": csrf, "key": key, "query": HOSTILE, "probability": "0.5"})
+        (case,) = list_cases(str(tmp_path / "lib"))
+        for number in ("1", ""):
+            client.post(f"/case/{case.folder.name}/note", data={"csrf": csrf, "number": number, "text": HOSTILE})
+        quoted = quote(key, safe="")
+        for address in (
+            "/", f"/?camera={quote(HOSTILE)}", f"/?from={quote(HOSTILE)}", f"/identity/aaaa/{row['identity']}",
+            f"/find?like={quoted}", f"/find?words={quote(HOSTILE)}", f"/compare?a={quoted}&b={quoted}", "/cases",
+            f"/play/aaaa/{quote(row['recording'], safe='')}?tracklet={row['track_id']}",
+            f"/case/{case.folder.name}", "/recordings", "/corrections", f"/jobs/{quote(HOSTILE, safe='')}",
+        ):  # fmt: skip
+            page = Page(client.get(address).text)
+            assert page.script == "", address
+            assert page.open == [], address
+            for tag, attrs in page.elements:
+                assert not [name for name in attrs if name.startswith("on")], (address, attrs)
+                assert tag != "img" or attrs["src"].startswith("/"), (address, attrs)
+        assert page_shows(client, "/", HOSTILE)
+        assert page_shows(client, f"/case/{case.folder.name}", HOSTILE)
+
+
+def page_shows(client, address, text):
+    """Whether a page's text, as a reader sees it, holds something."""
+    return text in html.unescape(client.get(address).text)
 
 
 # ---- paths

@@ -45,6 +45,21 @@ def test_it_serves_this_machine_and_ends_at_ctrl_c(library):
     assert (out, err) == ("", "")
 
 
+def test_ctrl_c_cuts_off_what_is_open_without_a_word(library):
+    process, address = served(library, "--port", "0")
+    try:
+        with socket.create_connection(("127.0.0.1", int(re.search(r":(\d+)/", address)[1]))) as visitor:
+            head = "POST /find HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n"
+            visitor.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\ncsrf=".encode())
+            opened(address)  # so the server has taken the other one too
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert (out, err) == ("", "")
+
+
 def test_other_machines_are_asked_for_a_token(library):
     process, address = served(library, "--port", "0", "--host", "0.0.0.0")
     try:

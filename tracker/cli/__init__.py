@@ -29,7 +29,7 @@ COMMANDS = {
     "train": ("tracker.cli.learn", "Train an embedder."),
     "evaluate": ("tracker.cli.evaluate", "Score an embedder by a published protocol, or a run against known people."),
     "export": ("tracker.cli.export", "Turn a trained model into a file that other machines run, proven equal."),
-    "import-model": ("tracker.cli.import_model", "Make an embedder of somebody else's ONNX file, proven equal."),
+    "import-model": ("tracker.cli.import_model", "Make an embedder of somebody else's network, proven equal."),
     "bench": ("tracker.cli.bench", "Measure losses, poolings, embedders and training speed side by side."),
 }
 

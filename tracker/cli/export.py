@@ -30,7 +30,9 @@ _MEASURING = (
         metavar="NAME=FOLDER...",
         help="Measure what similarities mean, which `run` needs, on these data sets' test parts; they weigh the same.",
     ),
-    click.option("--score", multiple=True, metavar="NAME=FOLDER...", help="Compare and note mAP and R1 on these."),
+    click.option(
+        "--score", multiple=True, metavar="NAME=FOLDER...", help="Compare and note mAP and R1 on these, by runtime."
+    ),
     click.option(
         "--hold-out",
         type=click.IntRange(0),

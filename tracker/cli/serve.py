@@ -9,6 +9,8 @@ from reid.errors import BadInputError
 from tracker.cli import EMBEDDERS_DEVICE
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fastapi import FastAPI
 
 SHORTEST = 12  # characters of a token that somebody chose
@@ -92,11 +94,17 @@ def _address(host: str, port: int, token: str | None) -> str:
 def _run(app: "FastAPI", listening: socket.socket) -> None:
     """Serve until Ctrl-C; streams that are open then are cut off."""
     import contextlib
+    import logging
 
     import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off from now on is meant to be
+            super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3
     )
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(config).run(sockets=[listening])

@@ -4,5 +4,6 @@
 - Pages, one a file: ``wall``, ``identity``, ``find``, ``player``, ``compare``, ``corrections``, ``recordings``.
 - ``media``: pictures, frames and recordings, over ``clock`` (which frame is when), ``decoding`` (one frame exactly),
   ``transcoding`` (for codecs that browsers do not play) and ``boxes`` (who is where in a frame).
-- ``catalogue``: a library's tracklets in memory; ``uploads``: pictures from strangers; ``jobs``: long work.
+- ``catalogue``: who there is, over what searches hold in memory; ``uploads``: pictures from strangers;
+  ``jobs``: long work.
 """

@@ -169,8 +169,7 @@ def _bundles(case: Case) -> list[tuple[Path, str]]:
 
 def _play(site: Site, row: Mapping[str, Any]) -> str:
     """The page that plays a sighting; "" where the library has it no more."""
-    catalogue = site.catalogue()
-    if catalogue.find(row["run"], row["recording"], row["track_id"]) is None:
+    if site.catalogue().find(row["run"], row["recording"], row["track_id"]) is None:
         return ""
     return f"/play/{row['run']}/{quote(row['recording'])}?tracklet={row['track_id']}"
 

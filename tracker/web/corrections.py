@@ -112,7 +112,7 @@ def _where(site: Site, run: str, keys: list[TrackletKey]) -> str:
     """The page of whom a correction was about; the wall where they are gone."""
     catalogue = site.catalogue()
     for key in keys:
-        row = catalogue.find(run, key.recording, key.track_id)
+        row = catalogue.row(run, key.recording, key.track_id)
         if row is not None:
-            return f"/identity/{run}/{catalogue.row(row)['identity']}"
+            return f"/identity/{run}/{row['identity']}"
     return "/"

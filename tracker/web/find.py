@@ -26,6 +26,7 @@ router = APIRouter()
 Keys = Annotated[list[str], Query(default_factory=list)]
 Files = Annotated[list[UploadFile], File(default_factory=list)]
 TOPS = (10, 20, 50, 100)
+EVEN = 0.5  # from here on it is more likely the person than not
 THUMBNAIL = 240  # pixels high
 
 
@@ -189,12 +190,13 @@ def _page(
     trouble, hits = "", list[dict[str, Any]]()
     try:
         if wanted:
-            hits = [_told(site, hit) for hit in find_people(library, wanted, others, asked.filters(), top)]
+            hits = [_told(hit) for hit in find_people(library, wanted, others, asked.filters(), top)]
         else:
-            hits = [_dressed(site, one) for one in by_words(library, asked.filters(), top)]
+            hits = [_dressed(one) for one in by_words(library, asked.filters(), top)]
     except BadInputError as error:
         trouble = str(error)
     rows = {text: _row(site, text) for text in (*like, *unlike)}
+    searched = catalogue.counted(catalogue.passing(asked.filters()))
     return render(
         request,
         "find.html.j2",
@@ -202,6 +204,8 @@ def _page(
         query=query,
         hits=hits,
         likely=bool(wanted),
+        searched=searched,
+        even=EVEN,
         trouble=trouble,
         like=list(like),
         unlike=list(unlike),
@@ -224,27 +228,20 @@ def _row(site: Site, text: str) -> dict[str, Any]:
     return site.tracklet(run, recording, int(number) if number.isdecimal() else -1)
 
 
-def _told(site: Site, hit: Hit) -> dict[str, Any]:
+def _told(hit: Hit) -> dict[str, Any]:
     """An identity that was found by likeness, with the probabilities of its sightings."""
-    made = _grouped(site, hit.run, hit.identity, hit.probability, [(one.row, one.probability) for one in hit.tracklets])
+    made = _grouped(hit.run, hit.identity, hit.probability, [(one.row, one.probability) for one in hit.tracklets])
     for one in made["sightings"]:
         one["probability"] = one["value"]
     return made
 
 
-def _dressed(site: Site, one: Dressed) -> dict[str, Any]:
+def _dressed(one: Dressed) -> dict[str, Any]:
     """An identity that was found by words, with the shares of its sightings' pixels."""
-    return _grouped(site, one.run, one.identity, one.share, [(own.row, own.share) for own in one.tracklets])
+    return _grouped(one.run, one.identity, one.share, [(own.row, own.share) for own in one.tracklets])
 
 
-def _grouped(
-    site: Site, run: str, identity: int, value: float, found: Sequence[tuple[Mapping[str, Any], float]]
-) -> dict[str, Any]:
-    catalogue = site.catalogue()
-    sightings: list[dict[str, Any]] = []
-    for row, own in found:
-        place = catalogue.find(row["run"], row["recording"], row["track_id"])
-        if place is not None:
-            sightings.append({"row": catalogue.row(place), "value": own})
+def _grouped(run: str, identity: int, value: float, found: Sequence[tuple[Mapping[str, Any], float]]) -> dict[str, Any]:
+    sightings: list[dict[str, Any]] = [{"row": row, "value": own} for row, own in found]
     best = max(sightings, key=lambda one: float(one["value"]), default=None)
     return {"run": run, "identity": identity, "value": value, "sightings": sightings, "best": best}

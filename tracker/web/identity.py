@@ -108,9 +108,8 @@ def _sides(site: Site, run: str, entries: Sequence[Mapping[str, Any]]) -> list[R
     for entry in entries:
         keys = [parse_key(name) for name in entry["tracklets"]]
         places = [catalogue.find(run, key.recording, key.track_id) for key in keys]
-        sides = [catalogue.row(place) for place in places if place is not None]
-        if len(sides) == 2:
-            found.append({**entry, "sides": sides})
+        if None not in places:
+            found.append({**entry, "sides": catalogue.rows([place for place in places if place is not None])})
     return sorted(found, key=lambda one: one["probability"])
 
 

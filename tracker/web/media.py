@@ -22,10 +22,10 @@ MOST_FRAMES = 2000  # told of at once
 def crop(request: Request, run: str, recording: str, number: int) -> Response:
     """A sighting's best picture."""
     catalogue = site_of(request).catalogue()
-    row = catalogue.find(run, recording, number)
-    if row is None:
+    place = catalogue.find(run, recording, number)
+    if place is None:
         raise HTTPException(404, "The library has no such sighting.")
-    return Response(catalogue.jpeg(row), media_type="image/jpeg", headers=KEEP)
+    return Response(catalogue.jpeg(place), media_type="image/jpeg", headers=KEEP)
 
 
 @router.get("/crop/{run}/{recording}/{number}/{frame}.jpg")

@@ -13,6 +13,7 @@ from tracker.web.site import Site, site_of
 
 router = APIRouter()
 Row = dict[str, Any]
+LISTED = 200  # sightings below the player; a day of a busy camera has thousands
 
 
 @router.get("/play/{run}/{recording}")
@@ -31,6 +32,8 @@ def play(
     sightings = site.catalogue().members(run, shown["identity"]) if shown else []
     before, after = _neighbours(sightings, shown)
     kind, trouble = _kind(site, run, recording)
+    frame = frame or (shown["first_frame"] if shown else 1)
+    everybody = site.catalogue().on(run, recording)
     return render(
         request,
         "player.html.j2",
@@ -40,14 +43,21 @@ def play(
         absolute=bool(site.run(run).manifest["options"]["absolute"]),
         shown=shown,
         sightings=sightings,
-        others=site.catalogue().on(run, recording),
+        others=_around(frame, everybody),
+        total=len(everybody),
         before=before,
         after=after,
         kind=kind,
         trouble=trouble,
-        frame=frame or (shown["first_frame"] if shown else 1),
+        frame=frame,
         follow=follow,
     )
+
+
+def _around(frame: int, rows: Sequence[Row]) -> list[Row]:
+    """The ``LISTED`` of a recording's tracklets that begin nearest to a frame, in order of time."""
+    near = sorted(rows, key=lambda row: abs(row["first_frame"] - frame))[:LISTED]
+    return sorted(near, key=lambda row: (row["first_frame"], row["track_id"]))
 
 
 def _neighbours(sightings: Sequence[Row], shown: Row | None) -> tuple[Row | None, Row | None]:

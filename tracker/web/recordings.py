@@ -14,7 +14,7 @@ router = APIRouter()
 def recordings(request: Request) -> Response:
     """Each run with its recordings, to open in the player."""
     site = site_of(request)
-    counts = site.catalogue().counts()
+    counts = site.catalogue().counts
     runs = []
     for entry in sorted(site.library().meta.runs.values(), key=lambda entry: entry.path):
         try:

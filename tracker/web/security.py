@@ -7,10 +7,12 @@
 - The pages run no inline script, load nothing from elsewhere, and cannot be framed.
 """
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
 import secrets
+import time
 from collections.abc import Sequence
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -26,6 +28,8 @@ from tracker.web.site import site_of
 LOCAL = ("localhost", "127.0.0.1", "::1")
 COOKIE = "reidtrack"
 MAX_BODY = 64_000_000  # bytes of a request
+PATIENCE_S, SLOWEST = 30.0, 20_000  # a body may take so long, and a second more for so many bytes
+MAX_RANGES = 4  # parts of a file in one request; players ask for one
 SAFE = ("GET", "HEAD")
 OPEN = ("/login", "/static/")  # what may be seen without the token
 HEADERS = {
@@ -126,6 +130,8 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.max_body:
             return _refused(413, "That is too much to send at once.")
+        if headers.get("range", "").count(",") >= MAX_RANGES:
+            return _refused(416, "Ask for fewer parts at once.")
         if self.token is None or scope["path"].startswith(OPEN) or self._is_known(headers):
             return None
         return self._asked_for_token(scope, self.token)
@@ -149,13 +155,21 @@ class Guard:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """The same, as long as the body is no longer than it may be, whatever its length was said to be."""
-    received = 0
+    """The same, as long as the body is no longer than it may be, whatever its length was said to be, and not slower."""
+    received, whole, began = 0, False, 0.0
 
     async def bounded() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, whole, began
+        if whole:
+            return await receive()  # waits for the visitor to leave
+        began = began or time.monotonic()  # from when it is looked at, however long that took
+        try:
+            left = began + PATIENCE_S + received / SLOWEST - time.monotonic()
+            message = await asyncio.wait_for(receive(), max(left, 0))
+        except TimeoutError:
+            raise HTTPException(408, "That came too slowly; send it again over a better line.") from None
         received += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
         if received > most:
             raise HTTPException(413, "That is too much to send at once.")
         return message

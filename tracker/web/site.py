@@ -135,11 +135,10 @@ class Site:
 
     def tracklet(self, run: str, recording: str, number: int) -> dict[str, Any]:
         """A tracklet's row; status 404 where there is none."""
-        catalogue = self.catalogue()
-        row = catalogue.find(run, recording, number)
+        row = self.catalogue().row(run, recording, number)
         if row is None:
             raise HTTPException(404, "The library has no such sighting; its run may have been linked again.")
-        return catalogue.row(row)
+        return row
 
 
 @functools.lru_cache(maxsize=32)

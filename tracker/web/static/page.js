@@ -25,9 +25,26 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button")) setTimeout(() => (button.disabled = true));
 });
-window.addEventListener("pageshow", () => {
-  document.querySelectorAll("form button:disabled:not([data-off])").forEach((button) => (button.disabled = false));
+function enable(within) {
+  within.querySelectorAll("form button:disabled:not([data-off])").forEach((button) => (button.disabled = false));
+}
+window.addEventListener("pageshow", () => enable(document));
+document.addEventListener("htmx:afterRequest", (event) => {
+  setTimeout(() => enable(document));
+  if (event.detail.successful) document.querySelectorAll(".said").forEach((one) => one.remove());
 });
+// What htmx could not do is said where it was asked for.
+for (const trouble of ["htmx:responseError", "htmx:sendError"])
+  document.addEventListener(trouble, (event) => {
+    if (event.detail.requestConfig?.verb !== "post") return;
+    const said = document.createElement("span");
+    said.className = "warning said";
+    said.setAttribute("role", "alert");
+    const page = new DOMParser().parseFromString(event.detail.xhr?.responseText || "", "text/html");
+    said.textContent = page.querySelector("main .message")?.textContent || "The server does not answer; is it still running?";
+    document.querySelectorAll(".said").forEach((one) => one.remove());
+    event.target.after(said);
+  });
 
 document.addEventListener("paste", (event) => {
   if (searchBy(event.clipboardData.files)) event.preventDefault();
@@ -50,8 +67,15 @@ document.addEventListener("drop", (event) => {
 
 // ---- keys
 
-const pages = { p: "/", f: "/find", r: "/recordings", c: "/corrections" };
+const pages = { p: "/", f: "/find", r: "/recordings", c: "/corrections", s: "/cases", t: "/tray" };
 let going = false;
+
+// What a key does to the card under the keys; where none is, to what the page is about.
+function meant(key) {
+  const card = document.activeElement.closest("article, li");
+  const wanted = `[data-key="${key}"]`;
+  return card?.querySelector(wanted) ?? [...document.querySelectorAll(wanted)].find((one) => !one.closest("article, li"));
+}
 
 function neighbour(cell, key) {
   const here = cell.getBoundingClientRect();
@@ -76,11 +100,13 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches("input:not([type=checkbox], [type=file]), textarea, select") || document.querySelector("dialog[open]")) return;
   if (going) {
     going = false;
+    event.stopImmediatePropagation(); // the player has keys of the same letters
     if (pages[event.key]) location.href = pages[event.key];
     return;
   }
   if (event.key === "?") document.getElementById("keys").showModal();
   else if (event.key === "g") going = true;
+  else if (["t", "f", "c"].includes(event.key)) meant(event.key)?.click();
   else if (event.key === "/") {
     const box = document.querySelector("[data-filters]");
     if (box) box.open = true;

@@ -46,6 +46,8 @@ function start() {
   function take(told) {
     total = told.frames;
     slider.max = total;
+    it("marks")?.setAttribute("viewBox", `1 0 ${total} 1`);
+    it("marks")?.removeAttribute("hidden");
     told.times.forEach((seconds, place) => {
       if (seconds !== null) times.set(told.first + place, seconds);
     });
@@ -331,6 +333,44 @@ function start() {
     form.requestSubmit();
   }
 
+  // ---- a part of the sighting, for the tray
+
+  const part = { begin: null, end: null }; // frames
+
+  function mark(which) {
+    const other = which === "begin" ? "end" : "begin";
+    part[which] = frame;
+    if (part[other] === null || part.begin > part.end) part[other] = Number(which === "begin" ? about.last : about.first);
+    if (part.begin > part.end) part[other] = frame; // outside the sighting; the server says so
+    tellPart();
+  }
+
+  function tellPart() {
+    const chosen = part.begin !== null;
+    const seconds = chosen ? [known(part.begin), known(part.end)] : [];
+    const fields = it("choose").elements;
+    ["begin_s", "end_s"].forEach((name, place) => {
+      fields[name].disabled = !chosen;
+      fields[name].value = chosen ? seconds[place] : "";
+    });
+    it("part-off").hidden = !chosen;
+    it("part-told").textContent = chosen
+      ? `the part from ${moment(seconds[0] + Number(about.start))} to ${moment(seconds[1] + Number(about.start))}, frames ${part.begin} to ${part.end}`
+      : "the whole sighting";
+    const rect = it("part-mark");
+    rect.setAttribute("visibility", chosen ? "visible" : "hidden");
+    rect.setAttribute("x", part.begin ?? 0);
+    rect.setAttribute("width", chosen ? part.end - part.begin + 1 : 0);
+    it("kept").replaceChildren();
+  }
+
+  it("part-begin")?.addEventListener("click", () => mark("begin"));
+  it("part-end")?.addEventListener("click", () => mark("end"));
+  it("part-off")?.addEventListener("click", () => {
+    part.begin = part.end = null;
+    tellPart();
+  });
+
   // ---- controls
 
   const toggle = () => (video.paused ? playOn() : rest());
@@ -373,6 +413,8 @@ function start() {
     else if (event.key === "n") go(about.after);
     else if (event.key === "p") go(about.before);
     else if (event.key === "b") it("boxes").click();
+    else if (event.key === "i") it("part-begin")?.click();
+    else if (event.key === "o") it("part-end")?.click();
     else if (event.key === "Escape") menu.hidden = true;
     else return;
     event.preventDefault();
