@@ -41,8 +41,9 @@ def expanded(vectors: Floats, gates: Sequence[Gate] = ()) -> Floats:
     for row, others in enumerate(nearest):
         mutual = [other for other in others if row in nearest[other]]
         if mutual:
-            weight = PART * np.clip(vectors[mutual] @ vectors[row], 0, None)
-            found[row] += weight @ vectors[mutual]
+            theirs = vectors[mutual]
+            alike = np.clip((theirs * vectors[row]).sum(1, keepdims=True), 0, None)
+            found[row] += PART * (alike * theirs).sum(0)
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), np.float32)
 
 
