@@ -37,12 +37,13 @@ def naive(vectors, forbidden):
     return np.array(found).reshape(vectors.shape)
 
 
-@given(st.integers(0, 30), seeds, st.integers(0, 40))
-def test_by_naive_loops(count, seed, apart):
+@given(st.integers(0, 40), seeds, st.integers(0, 40), st.sampled_from([1, 2, 3, 64]))
+def test_by_naive_loops(count, seed, apart, segment):
     vectors, rng = unit(count, seed), np.random.default_rng(seed)
     pairs = [tuple(rng.choice(count, 2, replace=False).tolist()) for _ in range(apart)] if count > 1 else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", 7)
+        patch.setattr(module, "_SEGMENT", segment)
         found = expanded(vectors, [kept_apart(pairs)])
     np.testing.assert_allclose(found, naive(vectors, {frozenset(pair) for pair in pairs}), atol=1e-5)
     assert found.dtype == np.float32

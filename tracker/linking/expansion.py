@@ -24,6 +24,7 @@ PART = 0.5  # of a neighbour's vector, times its similarity
 # intercepts are the same.
 FLATTENED = 0.885
 _BLOCK = 1024
+_SEGMENT = 64
 
 
 def expanded(vectors: Floats, gates: Sequence[Gate] = ()) -> Floats:
@@ -56,14 +57,29 @@ def _near(vectors: Floats) -> Iterator[Integers]:
     """Of every row, the nearest ``CANDIDATES`` others, nearest first; ties by their order."""
     few = min(CANDIDATES, len(vectors) - 1)
     for start in range(0, len(vectors), _BLOCK):
-        apart = -(vectors[start : start + _BLOCK] @ vectors.T)
-        own = np.arange(len(apart))
-        apart[own, own + start] = np.inf
-        chosen = (
-            np.sort(np.argpartition(apart, few - 1, axis=1)[:, :few], axis=1) if few else np.zeros((len(own), 0), int)
-        )
-        order = np.argsort(np.take_along_axis(apart, chosen, 1), axis=1, kind="stable")
-        yield from np.take_along_axis(chosen, order, 1)
+        alike = vectors[start : start + _BLOCK] @ vectors.T
+        own = np.arange(len(alike))
+        alike[own, own + start] = -np.inf
+        columns = _promising(alike, few)
+        found = np.take_along_axis(alike, columns, 1)
+        order = np.argsort(-found, axis=1, kind="stable")[:, :few]
+        yield from np.take_along_axis(columns, order, 1)
+
+
+def _promising(alike: Floats, few: int) -> Integers:
+    """Columns of each row of (b, n), ascending, with its ``few`` greatest among them.
+
+    They are in the ``few`` segments of columns that have the greatest maxima: to order those is all that is to be done.
+    """
+    rows, count = alike.shape
+    segments = count // _SEGMENT
+    if segments <= few or not few:
+        return np.broadcast_to(np.arange(count), (rows, count))
+    best = alike[:, : segments * _SEGMENT].reshape(rows, segments, _SEGMENT).max(2)
+    chosen = np.sort(np.argpartition(-best, few - 1, axis=1)[:, :few], axis=1)
+    inside = (chosen[:, :, None] * _SEGMENT + np.arange(_SEGMENT)).reshape(rows, -1)
+    rest = np.broadcast_to(np.arange(segments * _SEGMENT, count), (rows, count - segments * _SEGMENT))
+    return np.concatenate([inside, rest], 1)
 
 
 def _allowed(row: int, others: Integers, gates: Sequence[Gate]) -> list[int]:
