@@ -19,6 +19,7 @@ from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 
 MIN_PROBABILITY = 0.5
+CROWD = 1000  # people, up to whom the odds against one person grow with their number
 SMALL = 4096  # tracklets of which all pairs are looked at
 TRACKLETS_A_PERSON = 50  # the first guess of how few people remain
 
@@ -70,7 +71,7 @@ def agglomerate(
         gates: what speaks against.
         joined: pairs of rows that are one person from the start, whatever gates say; their order is kept.
         min_probability: groups join while the probability that they are one person is at least this, 0..1. Where
-            there seem to be K people, its prior odds are 1 to K - 1.
+            there seem to be K people, up to ``CROWD``, its prior odds are 1 to K - 1.
         fewest: the first guess of how few people remain, at least 1, which changes how long it takes and not what comes
             out; None: 1 for up to ``SMALL`` tracklets.
 
@@ -120,8 +121,16 @@ def needed(min_probability: float, among: float) -> float:
 
 
 def strength_against(among: float) -> float:
-    """The logarithm of the odds against two being one person, before anything is known, among so many people."""
-    return math.log(max(among - 1, 1))
+    """The logarithm of the odds against two being one person, before anything is known, among so many people.
+
+    Beyond ``CROWD`` the odds grow with the root: most of so many are never where these two were, and of 100,000
+    tracklets, each taken for a person, no two could ever begin to join.
+
+    >>> [round(strength_against(people), 2) for people in (1, 2, 1001, 100_001)]
+    [0.0, 0.0, 6.91, 9.21]
+    """
+    others = max(among - 1, 1)
+    return math.log(min(others, CROWD)) + math.log(max(others / CROWD, 1)) / 2
 
 
 class _Agglomeration:
