@@ -123,14 +123,14 @@ def needed(min_probability: float, among: float) -> float:
 def strength_against(among: float) -> float:
     """The logarithm of the odds against two being one person, before anything is known, among so many people.
 
-    Beyond ``CROWD`` the odds grow with the root: most of so many are never where these two were, and of 100,000
-    tracklets, each taken for a person, no two could ever begin to join.
+    Beyond ``CROWD`` the odds grow with the fourth root: most of so many are never where these two were, and of 100,000
+    tracklets, each taken for a person, hardly two could ever begin to join.
 
     >>> [round(strength_against(people), 2) for people in (1, 2, 1001, 100_001)]
-    [0.0, 0.0, 6.91, 9.21]
+    [0.0, 0.0, 6.91, 8.06]
     """
     others = max(among - 1, 1)
-    return math.log(min(others, CROWD)) + math.log(max(others / CROWD, 1)) / 2
+    return math.log(min(others, CROWD)) + math.log(max(others / CROWD, 1)) / 4
 
 
 class _Agglomeration:
