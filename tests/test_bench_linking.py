@@ -13,7 +13,7 @@ from reid.datasets import load_dataset
 from reid.errors import DataError
 from tests.helpers import CARD, COLOURS, colour_embedder, write_image
 from tracker.bench import linking as module
-from tracker.bench.linking import METHODS, bench_people, bench_size, drawn_curve
+from tracker.bench.linking import METHODS, bench_people, bench_size, drawn_curve, linked
 from tracker.bench.worlds import PACE, drawn_vectors, drawn_world, pictured_world, walks
 from tracker.cli import main
 from tracker.scoring.agreement import PairScores, idf1, pair_scores
@@ -137,6 +137,14 @@ def test_a_drawn_world_is_linked_and_sparse_is_exact():
     assert size.pairs.f1 > 0.5
     assert size.seconds > 0
     assert size.peak_bytes is None or 2**26 < size.peak_bytes < 2**37
+
+
+def test_many_sightings_of_many_people_mostly_come_together():
+    """When neighbours' part flattened every curve alike, a hundred people stayed 552 identities (recall .58)."""
+    world = drawn_world(2000)
+    pairs = pair_scores(linked(world, world.vectors, drawn_curve(world.vectors, world.people)), world.people)
+    assert pairs.precision > 0.9
+    assert pairs.recall > 0.68
 
 
 @pytest.fixture(scope="module")

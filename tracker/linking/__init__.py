@@ -124,7 +124,8 @@ def looks_of(tracklets: Sequence[Tracklet], vectors: Floats, curve: Curve, gates
         gates: whom one forbids is no neighbour.
     """
     reliable = reliability([tracklet.quality for tracklet in tracklets])
-    return Appearance.of(expanded(vectors, gates), reliable, flattened(curve))
+    looks, added = expanded(vectors, gates)
+    return Appearance.of(looks, reliable, flattened(curve, added))
 
 
 def _rows(pairs: Iterable[Pair], keys: Sequence[TrackletKey]) -> list[tuple[int, int]]:
