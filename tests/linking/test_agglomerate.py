@@ -50,15 +50,15 @@ def random_gates(count, share, seed):
     return gates, forbidden
 
 
-def posterior(evidence, groups):
+def posterior(evidence, groups, most):
     """Prior odds of 1 to K - 1 for K people: one over the share of pairs of tracklets that are in one group."""
     count = sum(map(len, groups))
     one_person = sum(len(group) ** 2 for group in groups) / count**2
-    odds = math.exp(evidence) / max(1 / one_person - 1, 1)
+    odds = math.exp(evidence) / max(min(1 / one_person, most) - 1, 1)
     return odds / (1 + odds)
 
 
-def naive(evidence, weights, against, min_probability):
+def naive(evidence, weights, against, min_probability, most):
     """Join the two groups with most evidence that may join, until none is probable enough; (groups, joins)."""
     groups = [[row] for row in range(len(evidence))]
     joins = []
@@ -69,10 +69,10 @@ def naive(evidence, weights, against, min_probability):
             shares = [float(weights[i]) * float(weights[j]) for i, j in pairs]
             gate = min(against[i, j] for i, j in pairs)
             choices.append((float(np.average([evidence[i, j] for i, j in pairs], weights=shares)) + gate, a, b))
-        if not choices or max(choices)[0] == -np.inf or posterior(max(choices)[0], groups) < min_probability:
+        if not choices or max(choices)[0] == -np.inf or posterior(max(choices)[0], groups, most) < min_probability:
             return sorted(groups), joins
         found, a, b = max(choices)
-        joins.append((found, posterior(found, groups)))
+        joins.append((found, posterior(found, groups, most)))
         groups[a] = sorted(groups[a] + groups.pop(b))
 
 
@@ -80,11 +80,13 @@ sizes, seeds = st.integers(1, 12), st.integers(0, 10**6)
 shares, probabilities = st.sampled_from([0, 0.1, 0.3, 0.7]), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
 
 
-@given(sizes, seeds, shares, probabilities)
-def test_equals_averages_recomputed_at_every_step(count, seed, share, min_probability):
+@given(sizes, seeds, shares, probabilities, st.sampled_from([1000, 4]))
+def test_equals_averages_recomputed_at_every_step(count, seed, share, min_probability, most):
     appearance, (gates, against) = random_appearance(count, seed), random_gates(count, share, seed)
-    groups = agglomerate(appearance, gates, (), min_probability)
-    expected, joins = naive(evidence_of(appearance), appearance.weight, against, min_probability)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CROWD", most)
+        groups = agglomerate(appearance, gates, (), min_probability)
+    expected, joins = naive(evidence_of(appearance), appearance.weight, against, min_probability, most)
     assert [group.members for group in groups] == expected
     made = sorted((merge.evidence, merge.probability) for group in groups for merge in group.merges)
     assert np.array(made).ravel() == pytest.approx(np.array(sorted(joins)).ravel(), abs=1e-4)
@@ -202,7 +204,7 @@ def test_joining_beforehand_by_naive_averages(count, seed):
         assert merge.evidence == pytest.approx(
             np.average([evidence[i, j] for i, j in pairs], weights=weights), abs=1e-4
         )
-        assert merge.probability == pytest.approx(posterior(merge.evidence, [group.members]), abs=1e-4)
+        assert merge.probability == pytest.approx(posterior(merge.evidence, [group.members], 1000), abs=1e-4)
 
 
 def test_labels_keep_settled_and_loose_groups_apart():

@@ -5,6 +5,8 @@ groups none of whose pairs reaches what a join needs will never join. What a joi
 a first guess is made of how many will remain; where it was too high, all is done again from a lower one.
 
 Groups are not people: a crowd of fragments that nothing could join yet is not taken for a crowd of people (``people``).
+And nobody meets everybody: with more than ``CROWD`` people the odds against a join no longer grow, or of 100,000
+tracklets, each taken for a person, hardly two could ever begin.
 """
 
 import heapq
@@ -19,7 +21,7 @@ from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 
 MIN_PROBABILITY = 0.5
-CROWD = 1000  # people, up to whom the odds against one person grow with their number
+CROWD = 1000  # the most people that a join reckons with
 SMALL = 4096  # tracklets of which all pairs are looked at
 TRACKLETS_A_PERSON = 50  # the first guess of how few people remain
 
@@ -31,7 +33,7 @@ class Merge:
     Attributes:
         left, right: the rows of each, ascending.
         evidence: for their being one person, gates included.
-        among: how many people there seemed to be.
+        among: how many people there seemed to be, at most ``CROWD``.
         given: it was known beforehand.
     """
 
@@ -71,7 +73,7 @@ def agglomerate(
         gates: what speaks against.
         joined: pairs of rows that are one person from the start, whatever gates say; their order is kept.
         min_probability: groups join while the probability that they are one person is at least this, 0..1. Where
-            there seem to be K people, up to ``CROWD``, its prior odds are 1 to K - 1.
+            there seem to be K people, or ``CROWD`` where there are more, its prior odds are 1 to K - 1.
         fewest: the first guess of how few people remain, at least 1, which changes how long it takes and not what comes
             out; None: 1 for up to ``SMALL`` tracklets.
 
@@ -81,11 +83,11 @@ def agglomerate(
     joined = list(joined)
     count = len(appearance)
     if fewest is None:
-        fewest = 1 if count <= SMALL else count // TRACKLETS_A_PERSON
+        fewest = 1 if count <= SMALL else min(count // TRACKLETS_A_PERSON, CROWD)
     while True:
         least = needed(min_probability, fewest)
         groups = _Agglomeration(appearance, gates, joined, least).run(min_probability)
-        remain = people([len(group.members) for group in groups])
+        remain = reckoned([len(group.members) for group in groups])
         if fewest == 1 or remain >= fewest:
             return groups
         fewest = max(int(remain / 2), 1)
@@ -123,14 +125,15 @@ def needed(min_probability: float, among: float) -> float:
 def strength_against(among: float) -> float:
     """The logarithm of the odds against two being one person, before anything is known, among so many people.
 
-    Beyond ``CROWD`` the odds grow with the fourth root: most of so many are never where these two were, and of 100,000
-    tracklets, each taken for a person, hardly two could ever begin to join.
-
-    >>> [round(strength_against(people), 2) for people in (1, 2, 1001, 100_001)]
-    [0.0, 0.0, 6.91, 8.06]
+    >>> [round(strength_against(people), 2) for people in (1, 2, 1001)]
+    [0.0, 0.0, 6.91]
     """
-    others = max(among - 1, 1)
-    return math.log(min(others, CROWD)) + math.log(max(others / CROWD, 1)) / 4
+    return math.log(max(among - 1, 1))
+
+
+def reckoned(sizes: npt.ArrayLike) -> float:
+    """How many people a join of groups of so many tracklets reckons with: ``people``, at most ``CROWD``."""
+    return min(people(sizes), CROWD)
 
 
 class _Agglomeration:
@@ -176,8 +179,8 @@ class _Agglomeration:
 
     @property
     def people(self) -> float:
-        """See ``people``."""
-        return self.count**2 / max(self.squares, 1)
+        """See ``reckoned``."""
+        return min(self.count**2 / max(self.squares, 1), CROWD)
 
     def _join(self, i: int, j: int, evidence: float, *, given: bool = False) -> None:
         among = self.people

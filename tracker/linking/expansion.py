@@ -22,7 +22,7 @@ NEAREST = 3
 CANDIDATES = 8  # of whom the nearest are taken that no gate forbids
 PART = 0.5  # of a neighbour's vector, times its similarity
 # Of the slope, for each vector's length that neighbours add on average. Draws of 15 to 751 of Market-1501's training
-# people, who gain about 1.0 as tracklets and 0.8 as single pictures, link as well with 0.11 to 0.16, and worse with less.
+# people, who gain about 1.0 as tracklets and 0.8 as single pictures, link as well with 0.11 to 0.16; worse with less.
 FLATTENED = 0.115
 _BLOCK = 1024
 _SEGMENT = 64

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tracker.linking.agglomeration import Group, needed, people, probability_of
+from tracker.linking.agglomeration import Group, needed, probability_of, reckoned
 from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 from tracker.types import Floats, Integers, Rival, TrackletKey
@@ -30,7 +30,7 @@ def rivals_of(
         keys: (n) names of the tracklets.
         gates: by what each finds, in words.
     """
-    among = people([len(group.members) for group in groups])
+    among = reckoned([len(group.members) for group in groups])
     merged = appearance.of_groups([group.members for group in groups])
     found = []
     for place, (others, evidence) in enumerate(strongest(merged, MOST, needed(LEAST_PROBABILITY, among))):
