@@ -10,6 +10,7 @@ from reid.recipe import Recipe
 from reid.train import train
 from tests.datasets.miniatures import MINIATURES
 from tests.helpers import colour_embedder, market_folder
+from tests.test_foreign import mean_model
 from tracker.cli import main
 
 
@@ -63,6 +64,16 @@ def test_a_checkpoint_is_scored_and_its_stripes_are_used(tmp_path, capsys):
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert len(scores) == 2
     assert any("local" in variant for variant in scores)
+
+
+def test_somebody_elses_file_is_scored_with_its_preprocessing(tmp_path, capsys):
+    folder, other = market_folder(tmp_path), mean_model(tmp_path / "mean.onnx")
+    assert run("market1501", "--data", folder, "--model", f"{other},like=openvino", "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["model"].startswith("mean-")
+    assert scores["scores"]["single query"]["R1"] == 1
+    assert run("market1501", "--data", folder, "--model", f"{other},like=it") == 2
+    assert "like=it is unknown" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

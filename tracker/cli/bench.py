@@ -141,7 +141,7 @@ def training(data: str, backbone: str, size: str, rounds: int, workers: int, dev
 
 @bench.command()
 @click.option("--data", required=True, metavar="NAME=FOLDER", help="Tracklets that are scored as MARS.")
-@click.option("--embedder", help="A shipped name, an exported .onnx or a checkpoint. [default: shipped]")
+@click.option("--embedder", help="As for evaluate's --model. [default: shipped]")
 @click.option("--out", type=FOLDER, help="Folder for scores.json and a picture.")
 @click.option("--device", default="auto", show_default=True, help=EMBEDDERS_DEVICE)
 def pooling(data: str, embedder: str | None, out: Path | None, device: str) -> int:

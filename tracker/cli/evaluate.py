@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reid.evaluation.embedding import Embed
     from reid.evaluation.images import Reranker
     from reid.evaluation.people import Detect
+    from reid.foreign import ForeignEmbedder
     from reid.images import Image
     from reid.network import Network
 
@@ -29,7 +30,11 @@ LISTS = 10  # queries on the picture of ranked lists
 @click.command(cls=ManyValues)
 @click.argument("dataset", metavar="DATASET|RUN")
 @click.option("--data", type=FOLDER, help="The data set's folder.")
-@click.option("--model", default=None, help="A shipped name, an exported .onnx or a checkpoint. [default: shipped]")
+@click.option(
+    "--model",
+    default=None,
+    help="A shipped name, an exported .onnx, a checkpoint, or somebody else's FILE,like=torchreid. [default: shipped]",
+)
 @click.option("--out", type=FOLDER, help="Folder for scores.json and pictures: ranked lists, distances, CMC.")
 @click.option("--pool", type=click.Choice(["mean", "max"]), help="Tracklets' frames. [default: max on MARS, else mean]")
 @click.option("--multi-query", is_flag=True, help="Also score several images a query (Market-1501's gt_bbox).")
@@ -189,18 +194,22 @@ def picture(items: "Labelled", row: int) -> "Image":
     return read_image(items.frames[row][len(items.frames[row]) // 2])
 
 
-def open_embedder(model: str | None, device: str) -> "Embedder | Network":
-    """An embedder by shipped name, exported file or training checkpoint."""
+def open_embedder(model: str | None, device: str) -> "Embedder | Network | ForeignEmbedder":
+    """An embedder by shipped name, exported file, training checkpoint, or as ``parse_declaration`` reads it."""
     from reid.embed import DEFAULT_EMBEDDER, Embedder
+    from reid.foreign import ForeignEmbedder, parse_declaration
     from reid.network import Network
     from reid.runtime import resolve_device
 
+    declared = parse_declaration(model) if model else None
+    if declared is not None:
+        return ForeignEmbedder(*declared, device)
     if model and model.endswith(".pt"):
         return Network(Path(model), resolve_device(device))
     return Embedder(model or DEFAULT_EMBEDDER, device)
 
 
-def local_branch(embedder: "Embedder | Network") -> "Embed":
+def local_branch(embedder: "Embedder | Network | ForeignEmbedder") -> "Embed":
     """What gives AlignedReID's stripes.
 
     Raises:
