@@ -1,5 +1,6 @@
 """The main job, straight through: recordings in, a run directory out."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tracker.embed import EmbeddingJob, embed_recordings
 from tracker.errors import VideoError
 from tracker.files import digest
 from tracker.linking.agglomeration import MIN_PROBABILITY
+from tracker.lock import only_writer
 from tracker.manifest import FORMAT, Manifest, now, package_versions, read_manifest, write_manifest
 from tracker.material import Curves, Work, gather
 from tracker.opening import open_recordings
@@ -69,40 +71,42 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
         BadInputError: options that cannot be meant, or ``out`` holds another run.
         VideoError: not one recording can be read.
         RunError: the output cannot be written.
+        DataError: somebody else is writing it.
         ModelError: a model is absent or is not one.
     """
     timings = Timings()
-
-    with timings.measure("opening"):
-        recordings, failed = open_recordings(options, progress)
-        device = resolve_device(options.device)
-        embedder = Embedder(options.embedder, options.device)
-        calibration = calibration_of(embedder)
-        detector = detector_id(options.detector)
-        works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
-        fitted = site.read(options.out, embedder.model_id)
-        past = read_manifest(options.out)
-        manifest = _manifest(options, works, past) | {"former": former(options.out, past)}
-        write_manifest(options.out, manifest)
-    with timings.measure("tracking"):
-        works, broken = _track(works, options, device, progress)
-        failed += broken
-    with timings.measure("embedding"):
-        _embed(works, embedder, progress)
-        own = _curve(calibration, works)
-        curves = Curves(own, fitted or own)
-        material = gather(works, embedder.model_id, curves)
-    manifest |= {
-        "detector": detector,
-        "device": device,
-        "timings_s": timings.seconds,
-        "recordings": _recording_entries(works, material.facts),
-        "failed": failed,
-        **site.told(own),
-    }
-    plan = prepare(works, material, manifest, read_corrections(options.out, progress.note), progress.note)
-    lines = conclude(options.out, plan.material, manifest, plan.known, progress)
-    return RunResult(options.out, tuple(lines), tuple(failed), tuple(manifest["warnings"]), options.absolute)
+    with contextlib.ExitStack() as alone:
+        with timings.measure("opening"):
+            recordings, failed = open_recordings(options, progress)
+            device = resolve_device(options.device)
+            embedder = Embedder(options.embedder, options.device)
+            calibration = calibration_of(embedder)
+            detector = detector_id(options.detector)
+            works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
+            alone.enter_context(only_writer(options.out, options.out))
+            fitted = site.read(options.out, embedder.model_id)
+            past = read_manifest(options.out)
+            manifest = _manifest(options, works, past) | {"former": former(options.out, past)}
+            write_manifest(options.out, manifest)
+        with timings.measure("tracking"):
+            works, broken = _track(works, options, device, progress)
+            failed += broken
+        with timings.measure("embedding"):
+            _embed(works, embedder, progress)
+            own = _curve(calibration, works)
+            curves = Curves(own, fitted or own)
+            material = gather(works, embedder.model_id, curves)
+        manifest |= {
+            "detector": detector,
+            "device": device,
+            "timings_s": timings.seconds,
+            "recordings": _recording_entries(works, material.facts),
+            "failed": failed,
+            **site.told(own),
+        }
+        plan = prepare(works, material, manifest, read_corrections(options.out, progress.note), progress.note)
+        lines = conclude(options.out, plan.material, manifest, plan.known, progress)
+        return RunResult(options.out, tuple(lines), tuple(failed), tuple(manifest["warnings"]), options.absolute)
 
 
 def _curve(calibration: Calibration, works: Sequence[Work]) -> Curve:

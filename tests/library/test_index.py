@@ -14,6 +14,7 @@ from reid.centre import camera_means, centred
 from reid.errors import BadInputError, DataError
 from tests.helpers import CARD, colour_embedder
 from tests.library.conftest import add, made_up, run
+from tracker import lock
 from tracker.cli import main
 from tracker.library import schema, store
 from tracker.library.indexing import find_run, index
@@ -312,8 +313,8 @@ def test_a_library_that_may_not_be_written(tmp_path, monkeypatch):
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(store.FileLock, "acquire", denied)
-    with pytest.raises(DataError, match=r"cannot be written \(Permission denied\); choose a library"), writer(name):
+    monkeypatch.setattr(lock.FileLock, "acquire", denied)
+    with pytest.raises(DataError, match=r"cannot be written \(Permission denied\); choose a folder"), writer(name):
         pass
     assert Library.open(name).tracklets.count_rows() == 40
 

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from tracker import outputs, site
 from tracker.cli import main
 from tracker.demo import render_demo
 from tracker.detect import YoloDetector
+from tracker.lock import only_writer
 from tracker.relinking.corrections import CORRECTIONS
 from tracker.store import Run
 from tracker.unlabelled import Pairs
@@ -123,6 +125,23 @@ def test_linking_a_run_again_changes_nothing_and_says_so(desk, capsys):
     assert shown.out.splitlines()[-1] == "no identity changed"
     assert "identities, " in shown.out
     assert "report: all/report.html" in shown.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["link", "all"], ["calibrate", "all"], ["calibrate", "all", "--reset"]],
+    ids=" ".join,
+)
+def test_nobody_else_writes_into_the_run_meanwhile(desk, capsys, command):
+    before = written()
+    with only_writer(desk / "all", "all"):
+        assert main(command) == 1
+        assert re.search(r"^error: all: .*, process \d+, since .*, is writing to it; wait", error_line(capsys))
+        assert run(*CLIPS, out="all") == 1
+        assert "all: " in (said := error_line(capsys))
+        assert "is writing to it" in said
+    assert written() == before
+    assert run(*CLIPS, out="all") == 0
 
 
 def test_another_probability_is_kept(desk):

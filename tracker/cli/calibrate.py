@@ -35,11 +35,16 @@ def calibrate(run: Path, false_match_rate: float, reset: bool) -> int:
     `link` of this run uses, and calibration.png with both kinds of pairs, the curve before and after, and the
     threshold.
     """
+    from tracker.lock import only_writer
+    from tracker.manifest import read_manifest
     from tracker.store import Run
 
-    if reset:
-        return _reset(run)
-    _calibrate(Run.open(run), false_match_rate)
+    if read_manifest(run) is None:
+        Run.open(run)  # refuses it
+    with only_writer(run, run):
+        if reset:
+            return _reset(run)
+        _calibrate(Run.open(run), false_match_rate)
     click.echo(f"`reidtrack link {run}` applies this to the finished run")
     return 0
 

@@ -7,11 +7,7 @@ takes it back. Versions that no longer count are kept for a day, for whoever is 
 
 import contextlib
 import functools
-import getpass
 import hashlib
-import json
-import os
-import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from reid.errors import DataError
 from tracker.files import cache_folder
@@ -38,7 +33,7 @@ from tracker.library.schema import (
     vectors_schema,
 )
 from tracker.library.snapshot import Snapshot
-from tracker.manifest import now
+from tracker.lock import only_writer
 
 KEPT = timedelta(days=1)
 Note = Callable[[str], None]
@@ -159,7 +154,7 @@ def writer(name: str) -> Iterator[Writing]:
     Raises:
         DataError: somebody else is writing, it cannot be written, or it is damaged.
     """
-    with _locked(name), changing(name):
+    with only_writer(_lock_folder(name), name), changing(name):
         with reading(name):
             connection = _connected(name)
             meta = read_meta(connection, name)
@@ -242,57 +237,11 @@ def _connected(name: str) -> Any:
     return lancedb.connect(name)
 
 
-@contextlib.contextmanager
-def _locked(name: str) -> Iterator[None]:
-    """Hold the library's lock. The system frees it when its owner ends, however that happens.
-
-    The lock of a library at a URL is on this machine: writers on several machines have to agree among themselves.
-    """
-    folder = _lock_folder(name)
-    owner = folder / ".writer.json"
-    lock = FileLock(folder / ".writer.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DataError(f"{name}: {_owner(owner)} is writing to it; wait until that has ended") from None
-    except OSError as error:
-        raise DataError(
-            f"{name}: cannot be written ({error.strerror or error}); choose a library that you may write to"
-        ) from None
-    try:
-        with changing(name):
-            who = {"user": _user(), "host": platform.node(), "pid": os.getpid(), "since": now()}
-            owner.write_text(json.dumps(who), encoding="utf-8")
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            owner.unlink(missing_ok=True)
-        lock.release()
-
-
 def _lock_folder(name: str) -> Path:
+    """Of a library at a URL it is on this machine: writers on several have to agree among themselves."""
     if is_remote(name):
         return cache_folder("libraries", hashlib.sha256(name.rstrip("/").encode()).hexdigest()[:16])
     folder = Path(name)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{name}: is a file, not a library; give a folder or an s3:// URL")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{name}: cannot be made ({error.strerror}); choose a folder that you may write to") from None
     return folder
-
-
-def _owner(path: Path) -> str:
-    try:
-        who = json.loads(path.read_text(encoding="utf-8"))
-        return f"{who['user']}@{who['host']}, process {who['pid']}, since {who['since']},"
-    except (OSError, ValueError, KeyError):
-        return "another process"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "somebody"

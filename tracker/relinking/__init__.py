@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tracker.conclusion import conclude
 from tracker.linking import Known, link
+from tracker.lock import only_writer
 from tracker.manifest import Manifest, read_manifest
 from tracker.material import Material, Work, gather, works_of
 from tracker.options import check_probability
@@ -47,7 +48,15 @@ def relink(out: Path, asked: Asked, progress: Progress) -> Relinked:
     Raises:
         BadInputError: a tracklet or correction that there is not, or corrections that contradict each other.
         RunError: no finished run, or its files are damaged.
+        DataError: somebody else is writing it.
     """
+    if read_manifest(out) is None:
+        Run.open(out)  # refuses it
+    with only_writer(out, out):
+        return _relinked(out, asked, progress)
+
+
+def _relinked(out: Path, asked: Asked, progress: Progress) -> Relinked:
     manifest = _opened(out)
     if asked.min_probability is not None:
         check_probability(asked.min_probability)
