@@ -1,10 +1,12 @@
 """One writer at a time."""
 
+import errno
 import json
 
 import pytest
 
 from reid.errors import DataError
+from tracker import lock
 from tracker.lock import only_writer
 
 
@@ -39,3 +41,14 @@ def test_a_file_in_the_folders_place_is_one_line(tmp_path):
     told = r"^out: cannot be written \(.*\); choose a folder that you may write to"
     with pytest.raises(DataError, match=told), only_writer(tmp_path / "file", "out"):
         pass
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("no flock")])
+def test_where_the_file_system_has_no_locks_one_writes_without(tmp_path, monkeypatch, error):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(lock.FileLock, "acquire", refuse)
+    with only_writer(tmp_path, "out"):
+        (tmp_path / "file").touch()
+    assert not (tmp_path / ".writer.json").exists()

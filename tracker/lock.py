@@ -1,6 +1,7 @@
 """One writer at a time: a lock on a folder, which the system frees when its owner ends, however that happens."""
 
 import contextlib
+import errno
 import getpass
 import json
 import os
@@ -13,10 +14,12 @@ from filelock import FileLock, Timeout
 from reid.errors import DataError
 from tracker.manifest import now
 
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # of file systems, such as some network ones
+
 
 @contextlib.contextmanager
 def only_writer(folder: Path, name: str | os.PathLike[str]) -> Iterator[None]:
-    """Be the only one who writes into a folder, which is there or is made.
+    """Be the only one who writes into a folder, which is there or is made; where locks exist.
 
     Args:
         folder: gets the lock; other machines that see the folder see it too.
@@ -32,10 +35,13 @@ def only_writer(folder: Path, name: str | os.PathLike[str]) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise DataError(f"{name}: {_owner(owner)} is writing to it; wait until that has ended") from None
+    except NotImplementedError:
+        pass
     except OSError as error:
-        raise DataError(
-            f"{name}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
-        ) from None
+        if error.errno not in _NO_LOCKS:
+            raise DataError(
+                f"{name}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
+            ) from None
     try:
         with contextlib.suppress(OSError):  # a full disk is told of by what is written next
             who = {"user": _user(), "host": platform.node(), "pid": os.getpid(), "since": now()}
