@@ -72,6 +72,9 @@ def test_somebody_elses_file_is_scored_with_its_preprocessing(tmp_path, capsys):
     scores = json.loads(capsys.readouterr().out)
     assert scores["model"].startswith("mean-")
     assert scores["scores"]["single query"]["R1"] == 1
+    (tmp_path / "lr=0.1,p=2").mkdir()
+    own = colour_embedder(tmp_path / "lr=0.1,p=2/colour.onnx")  # a comma and an equals sign declare nothing
+    assert run("market1501", "--data", folder, "--model", own) == 0
     assert run("market1501", "--data", folder, "--model", f"{other},like=it") == 2
     assert "like=it is unknown" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ import pytest
 from reid.errors import BadInputError
 from tests.helpers import tracklet
 from tracker.errors import RunError
+from tracker.lock import only_writer
 from tracker.manifest import FORMAT, check_claim, known_contents, read_manifest, write_manifest
 from tracker.scoring.boxes import read_mot_lines
 from tracker.store import (
@@ -290,6 +291,21 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="not empty and no run directory"):
         check_claim(tmp_path, ["a"])
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+def test_a_folder_that_only_a_lock_was_left_in_is_as_good_as_empty(tmp_path):
+    """A run that could write no more than that, on a full disk, is begun again."""
+    with only_writer(tmp_path / "out", "out"):
+        check_claim(tmp_path / "out", ["a"])
+
+
+def test_a_run_that_is_being_written_is_not_said_to_be_interrupted(run_of_a_and_b):
+    manifest = dict(read_manifest(run_of_a_and_b) or {}) | {"status": "incomplete"}
+    write_manifest(run_of_a_and_b, manifest)
+    with only_writer(run_of_a_and_b, "out"), pytest.raises(RunError, match=r"process \d+, .* is writing to it; wait"):
+        Run.open(run_of_a_and_b)
+    with pytest.raises(RunError, match="was not finished"):
+        Run.open(run_of_a_and_b)
 
 
 def test_a_file_is_no_folder(tmp_path):

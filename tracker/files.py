@@ -66,10 +66,11 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); {_remedy(path)}") from None
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}); {remedy(path)}") from None
 
 
-def _remedy(path: Path) -> str:
+def remedy(path: Path) -> str:
+    """What to do where ``path`` cannot be written."""
     with contextlib.suppress(OSError):
         if shutil.disk_usage(path.parent).free < 50_000_000:
             return "free some disk space and run the same command again: what is done is kept"

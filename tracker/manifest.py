@@ -11,6 +11,7 @@ from typing import Any
 from reid.errors import BadInputError
 from tracker.errors import RunError
 from tracker.files import whole_file
+from tracker.lock import LOCK, OWNER
 from tracker.types import Recording
 
 MANIFEST = "run.json"
@@ -77,7 +78,7 @@ def check_claim(folder: Path, contents: Sequence[str], albums: Collection[str] =
         raise RunError(f"{folder}: is a file; give --out a folder")
     manifest = read_manifest(folder)
     if manifest is None:
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(path.name not in (LOCK, OWNER) for path in folder.iterdir()):
             raise BadInputError(f"{folder}: not empty and no run directory; give --out a new or empty folder")
         return
     missing = [

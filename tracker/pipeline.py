@@ -70,20 +70,19 @@ def run(options: RunOptions, progress: Progress) -> RunResult:
     Raises:
         BadInputError: options that cannot be meant, or ``out`` holds another run.
         VideoError: not one recording can be read.
-        RunError: the output cannot be written.
-        DataError: somebody else is writing it.
+        RunError: the output cannot be written, or somebody else is writing it.
         ModelError: a model is absent or is not one.
     """
     timings = Timings()
     with contextlib.ExitStack() as alone:
         with timings.measure("opening"):
             recordings, failed = open_recordings(options, progress)
+            alone.enter_context(only_writer(options.out, options.out))
             device = resolve_device(options.device)
             embedder = Embedder(options.embedder, options.device)
             calibration = calibration_of(embedder)
             detector = detector_id(options.detector)
             works = [_work(recording, options, detector, embedder.model_id) for recording in recordings]
-            alone.enter_context(only_writer(options.out, options.out))
             fitted = site.read(options.out, embedder.model_id)
             past = read_manifest(options.out)
             manifest = _manifest(options, works, past) | {"former": former(options.out, past)}

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from tracker.errors import RunError
 from tracker.files import whole_file
+from tracker.lock import writer_of
 from tracker.manifest import MANIFEST, read_manifest
 from tracker.recordings import safe_name
 from tracker.types import Floats, Identity, Link, Recording, Tracklet, TrackletKey
@@ -277,13 +278,15 @@ class Run:
         """Open a run directory.
 
         Raises:
-            RunError: it is no run directory, or the run was not finished.
+            RunError: it is no run directory, or the run was not finished, or is being written.
         """
         folder = Path(path)
         manifest = read_manifest(folder)
         if manifest is None:
             raise RunError(f"{folder}: not a run directory (no {MANIFEST} in it); make one with `reidtrack run`")
         if manifest.get("status") != "complete":
+            if who := writer_of(folder):
+                raise RunError(f"{folder}: {who} is writing to it; wait until that has ended")
             raise RunError(f"{folder}: this run was not finished; give its `reidtrack run` command again to finish it")
         return cls(folder, manifest)
 

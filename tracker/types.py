@@ -211,7 +211,8 @@ class Link:
         left, right: a member of each group, the pair nearest to each other.
         distance: average cosine distance between the groups, 0..2, at which they merged; vectors centred on cameras.
         nearest: cosine distance of the pair ``left``, ``right``.
-        probability: that the groups are one person, 0..1, among as many as there seemed to be; see ``tracker.linking``.
+        probability: that the groups are one person, 0..1, among as many as there seemed to be, at most 1,000; see
+            ``tracker.linking``.
         given: it was known beforehand: the user said so, or an earlier linking is kept.
         usual_s: how long all but the quickest and slowest twentieth take from the earlier one's camera to the later
             one's, by this run's sure links; None where those are too few.
@@ -234,7 +235,7 @@ class Rival:
 
     Attributes:
         identity: its number.
-        probability: that both are one person by their looks alone, among as many as there are, 0..1.
+        probability: that both are one person by their looks alone, among as many as there are, at most 1,000, 0..1.
         left, right: a tracklet of each, the pair that looks most alike.
         against: what speaks against besides, in words; "" where looks alone did not suffice.
     """

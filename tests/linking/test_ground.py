@@ -16,6 +16,7 @@ from tests.clips import empty_room
 from tests.helpers import colour_embedder, tracklet
 from tracker.cli import main
 from tracker.linking import Known, link
+from tracker.linking import ground as module
 from tracker.linking.agglomeration import Group, Merge, probability_of
 from tracker.linking.evidence import Appearance
 from tracker.linking.gates import never_at_once
@@ -367,6 +368,17 @@ def test_meetings_join_no_two_of_one_moment():
     ground = Ground(people, GROUND)
     appearance = Appearance.of(unit([[1, 0]] * 5), np.ones(5, np.float32), CURVE)
     assert len(ground.meetings(appearance, [never_at_once(people), ground.gate], [], 0.5)) == 1
+
+
+def test_meetings_reckon_with_no_more_people_than_other_joins(monkeypatch):
+    people = [*CROSSING[::2], *(walk(("east", 10 + row), FAR) for row in range(6))]
+    ground = Ground(people, GROUND)
+    appearance = Appearance.of(unit([[1, 0.4], [0.4, 1], *[[-1, 0]] * 6]), np.ones(8, np.float32), CURVE)
+    evidence = ground.evidence(0, 1) + float(appearance.between(0, np.array([1]))[0])
+    probability = 1 / (1 + math.exp(1 - evidence))  # enough among 2 people, not among 8
+    assert ground.meetings(appearance, [], [], probability) == []
+    monkeypatch.setattr(module, "CROWD", 2)
+    assert ground.meetings(appearance, [], [], probability) == [(0, 1)]
 
 
 # ---- the file

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reid.calibration import Curve
+from tracker.linking import agglomeration
 from tracker.linking import evidence as module
 from tracker.linking.agglomeration import Group, people, probability_of
 from tracker.linking.evidence import Appearance
@@ -45,14 +46,15 @@ def mean_evidence(appearance, left, right):
     return total / weights
 
 
-@given(st.integers(1, 12), seeds)
-def test_they_are_the_groups_with_most_evidence(count, seed):
+@given(st.integers(1, 12), seeds, st.sampled_from([1000, 3]))
+def test_they_are_the_groups_with_most_evidence(count, seed, most):
     appearance, groups = appearance_of(count, seed), grouped(count, seed)
     numbers = [10 + place for place in range(len(groups))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", 2)
+        patch.setattr(agglomeration, "CROWD", most)
         found = rivals_of(appearance, groups, numbers, names(count), {})
-    among = people([len(group.members) for group in groups])
+    among = min(people([len(group.members) for group in groups]), most)
     for place, told in enumerate(found):
         others = [
             (probability_of(mean_evidence(appearance, groups[place].members, group.members), among), 10 + other)

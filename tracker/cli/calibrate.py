@@ -52,9 +52,8 @@ def calibrate(run: Path, false_match_rate: float, reset: bool) -> int:
 def _reset(run: Path) -> int:
     from tracker import site
     from tracker.manifest import read_manifest
-    from tracker.store import Run
 
-    manifest = read_manifest(run) or dict(Run.open(run).manifest)
+    manifest = read_manifest(run) or {}
     if not site.remove(run, manifest):
         click.echo(f"{run}: its probabilities are the embedder's own already")
     elif manifest.get("status") == "complete":

@@ -201,7 +201,7 @@ def open_embedder(model: str | None, device: str) -> "Embedder | Network | Forei
     from reid.network import Network
     from reid.runtime import resolve_device
 
-    declared = parse_declaration(model) if model else None
+    declared = parse_declaration(model) if model and not Path(model).is_file() else None
     if declared is not None:
         return ForeignEmbedder(*declared, device)
     if model and model.endswith(".pt"):

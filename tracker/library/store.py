@@ -154,7 +154,7 @@ def writer(name: str) -> Iterator[Writing]:
     Raises:
         DataError: somebody else is writing, it cannot be written, or it is damaged.
     """
-    with only_writer(_lock_folder(name), name), changing(name):
+    with only_writer(_lock_folder(name), name, DataError), changing(name):
         with reading(name):
             connection = _connected(name)
             meta = read_meta(connection, name)

@@ -83,7 +83,8 @@ def agglomerate(
     joined = list(joined)
     count = len(appearance)
     if fewest is None:
-        fewest = 1 if count <= SMALL else min(count // TRACKLETS_A_PERSON, CROWD)
+        fewest = 1 if count <= SMALL else count // TRACKLETS_A_PERSON
+    fewest = min(fewest, CROWD)
     while True:
         least = needed(min_probability, fewest)
         groups = _Agglomeration(appearance, gates, joined, least).run(min_probability)
@@ -125,14 +126,18 @@ def needed(min_probability: float, among: float) -> float:
 def strength_against(among: float) -> float:
     """The logarithm of the odds against two being one person, before anything is known, among so many people.
 
-    >>> [round(strength_against(people), 2) for people in (1, 2, 1001)]
-    [0.0, 0.0, 6.91]
+    >>> [round(strength_against(people), 2) for people in (1, 2, 1001, 100_001)]
+    [0.0, 0.0, 6.91, 11.51]
     """
     return math.log(max(among - 1, 1))
 
 
 def reckoned(sizes: npt.ArrayLike) -> float:
-    """How many people a join of groups of so many tracklets reckons with: ``people``, at most ``CROWD``."""
+    """How many people a join of groups of so many tracklets reckons with: ``people``, at most ``CROWD``.
+
+    >>> reckoned([2, 2]), reckoned([1] * 5000)
+    (2.0, 1000)
+    """
     return min(people(sizes), CROWD)
 
 

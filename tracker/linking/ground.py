@@ -21,7 +21,7 @@ import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.spatial import KDTree
 
-from tracker.linking.agglomeration import Group, needed
+from tracker.linking.agglomeration import CROWD, Group, needed
 from tracker.linking.evidence import Appearance
 from tracker.linking.gates import Gate
 from tracker.linking.homography import Doubles, Homographies, on_ground
@@ -128,7 +128,7 @@ class Ground:
             if not groups.connected(a, b):
                 left, right = sorted(groups.subset(a)), sorted(groups.subset(b))
                 against = sum(gate(left, right) for gate in gates)
-                if total + against >= needed(min_probability, groups.n_subsets):
+                if total + against >= needed(min_probability, min(groups.n_subsets, CROWD)):
                     groups.merge(a, b)
                     pairs.append((a, b))
         return pairs

@@ -47,8 +47,7 @@ def relink(out: Path, asked: Asked, progress: Progress) -> Relinked:
 
     Raises:
         BadInputError: a tracklet or correction that there is not, or corrections that contradict each other.
-        RunError: no finished run, or its files are damaged.
-        DataError: somebody else is writing it.
+        RunError: no finished run, its files are damaged, or somebody else is writing it.
     """
     if read_manifest(out) is None:
         Run.open(out)  # refuses it
