@@ -17,7 +17,8 @@ from tracker.linking.agglomeration import strength_against
 from tracker.linking.evidence import reliability
 from tracker.types import Integers
 
-CANDIDATES = 50  # vectors that the index looks for, for each identity asked for
+# Vectors that the index looks for, for each identity asked for. 50 take a fifth longer, for 0.2 % of the identities.
+CANDIDATES = 30
 Doubles = np.typing.NDArray[np.float64]
 
 
